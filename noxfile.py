@@ -1,0 +1,92 @@
+"""What a contributor runs: ``nox -s tests``, ``lint``, ``typing``, ``coverage``, ``demo``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.sessions = ["lint", "typing", "tests", "coverage"]
+nox.options.default_venv_backend = "venv"
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+WHEELS = Path("build") / "wheels"
+
+
+def _runs(python: str) -> bool:
+    """Whether ``python`` can be started: a pyenv shim exists also for a version that is not on."""
+    path = shutil.which(python)
+    if path is None:
+        return False
+    return subprocess.run([path, "-c", ""], check=False, capture_output=True).returncode == 0
+
+
+def _installed_pythons() -> list[str]:
+    """Return those versions of the classifiers that this machine has; pyenv's are put on PATH."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    found: list[str] = []
+    for version in nox.project.python_versions(PROJECT):
+        if not _runs(f"python{version}"):
+            for interpreter in sorted(pyenv.glob(f"{version}.*/bin/python{version}")):
+                os.environ["PATH"] = f"{interpreter.parent}{os.pathsep}{os.environ['PATH']}"
+        if _runs(f"python{version}"):
+            found.append(version)
+    return found
+
+
+PYTHONS = _installed_pythons()
+NEWEST = PYTHONS[-1]
+
+
+def _install_wheel(session: nox.Session, *groups: str) -> None:
+    """Install anyflight as users get it: from a wheel, with the extra of the examples."""
+    session.install("build")
+    shutil.rmtree(WHEELS, ignore_errors=True)
+    session.run("python", "-m", "build", "--wheel", "--outdir", str(WHEELS), silent=True)
+    (wheel,) = WHEELS.glob("anyflight-*.whl")
+    session.install(f"{wheel}[examples]", *nox.project.dependency_groups(PROJECT, *groups))
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests against the wheel, on asyncio, asyncio with uvloop, and Trio."""
+    _install_wheel(session, "tests")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(python=NEWEST)
+def coverage(session: nox.Session) -> None:
+    """Run the tests and require that every branch of the package is taken."""
+    _install_wheel(session, "tests")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine", silent=True)
+    session.run("coverage", "report")
+
+
+@nox.session(python=NEWEST)
+def lint(session: nox.Session) -> None:
+    """Check style and format."""
+    session.install(*nox.project.dependency_groups(PROJECT, "lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session(python=NEWEST)
+def typing(session: nox.Session) -> None:
+    """Check types, what the public table promises included."""
+    _install_wheel(session, "tests", "typing")
+    session.run("mypy", "src", "examples", "demo", "tests/typing", "noxfile.py")
+    session.run("pyright")
+    session.run("pyright", "--verifytypes", "anyflight", "--ignoreexternal")
+
+
+@nox.session(python=NEWEST)
+def demo(session: nox.Session) -> None:
+    """Measure the service of the examples, without and with coalescing, on a real PostgreSQL."""
+    _install_wheel(session, "demo")
+    session.run("python", "-m", "demo", *session.posargs)

@@ -1,0 +1,230 @@
+"""The flight table: everything about flights that can be decided without waiting.
+
+Nothing here waits, starts a task or reads a clock. Whoever uses the table does what it says: starts
+the leader of a flight that may take off, cancels the leader of one that was abandoned, wakes the
+waiters of one that landed. Each method is one transition, made at once and completely.
+
+A flight goes through these states, and no others (:class:`FlightState` names them)::
+
+    QUEUED ----> STARTING ----> RUNNING <---> ABANDONED
+       |            |  (DETACHED: the last three, out of the table)
+       +------------+--------------+--------------+----> LANDED
+
+Invariants, checked after every step of the property tests:
+
+1. ``_current[key]`` is a flight of an equal key, has not landed and is neither queued nor detached.
+2. A queued flight is the successor of exactly one flight; that one is current and has begun.
+3. A flight that has not begun has at least one waiter.
+4. A flight that has landed is in no part of the table.
+5. ``flights == succeeded + failed + cancelled +`` the number of flights in the table.
+"""
+
+from __future__ import annotations
+
+__all__ = ("Flight", "FlightTable", "Place")
+
+from collections.abc import Hashable, Iterator
+from enum import Enum, auto
+from typing import Any, Generic, Self, TypeVar
+
+from ._events import FlightInfo, FlightState
+from ._outcome import Cancellation, Failure, Outcome, Value
+
+
+class Place(Enum):
+    """Which part of the table holds a flight that has not landed."""
+
+    CURRENT = auto()
+    QUEUED = auto()
+    DETACHED = auto()
+
+
+class Flight:
+    """One execution of the work for one key. Only the table writes to these fields."""
+
+    __slots__ = ("began", "key", "outcome", "place", "successor", "waiters")
+
+    def __init__(self, key: Hashable) -> None:
+        #: As the starter gave it. Never written again.
+        self.key = key
+        #: How many calls wait. Starts at one, the starter; frozen by the landing.
+        self.waiters = 1
+        #: QUEUED may become CURRENT, CURRENT may become DETACHED, nothing else.
+        self.place = Place.CURRENT
+        #: When the leader took its first step. Written once; None: the function was not called.
+        self.began: float | None = None
+        #: The queued flight behind this one. Not None only while this one is current and has begun.
+        self.successor: Self | None = None
+        #: Written once, by the landing, after the flight has left the table.
+        self.outcome: Outcome[Any] | None = None
+
+    @property
+    def state(self) -> FlightState:
+        """Where the flight stands."""
+        if self.outcome is not None:
+            return FlightState.LANDED
+        if self.place is Place.DETACHED:
+            return FlightState.DETACHED
+        if self.place is Place.QUEUED:
+            return FlightState.QUEUED
+        if self.began is None:
+            return FlightState.STARTING
+        return FlightState.RUNNING if self.waiters else FlightState.ABANDONED
+
+    def info(self, now: float) -> FlightInfo:
+        """Describe the flight as it is at the time ``now`` of the clock that `begin` was given."""
+        age = 0.0 if self.began is None else now - self.began
+        return FlightInfo(key=self.key, state=self.state, waiters=self.waiters, age=age)
+
+
+F = TypeVar("F", bound=Flight)
+
+
+class FlightTable(Generic[F]):
+    """The flights in the air: at most one running and one queued flight for each key.
+
+    :param keep_abandoned: whether an abandoned flight goes on, and may be joined again
+    """
+
+    __slots__ = (
+        "_current",
+        "_detached",
+        "_keep_abandoned",
+        "cancelled",
+        "failed",
+        "flights",
+        "joined",
+        "succeeded",
+    )
+
+    def __init__(self, *, keep_abandoned: bool) -> None:
+        self._keep_abandoned = keep_abandoned
+        self._current: dict[Hashable, F] = {}
+        self._detached: set[F] = set()
+        # Counters; each is written by the one method that makes the transition it counts.
+        self.flights = 0
+        self.joined = 0
+        self.succeeded = 0
+        self.failed = 0
+        self.cancelled = 0
+
+    def __iter__(self) -> Iterator[F]:
+        """Yield the flights in the air: each current one before its queued one, then the rest."""
+        for flight in self._current.values():
+            yield flight
+            if flight.successor is not None:
+                yield flight.successor
+        yield from self._detached
+
+    def __len__(self) -> int:
+        return self.flights - self.succeeded - self.failed - self.cancelled
+
+    def current(self, key: Hashable) -> F | None:
+        """Return the flight that holds the place of ``key``: starting, running or abandoned."""
+        return self._current.get(key)
+
+    def join(self, key: Hashable, *, fresh: bool) -> F | None:
+        """Add a waiter to the flight of ``key`` that it may share, and return that flight.
+
+        None if there is no such flight; then `add` one. With ``fresh``, a flight that has begun
+        will not do: its result may have been computed before this call was made.
+        """
+        flight = self._current.get(key)
+        if flight is None:
+            return None
+        if flight.began is not None and (fresh or not (flight.waiters or self._keep_abandoned)):
+            flight = flight.successor
+            if flight is None:
+                return None
+        flight.waiters += 1
+        self.joined += 1
+        return flight
+
+    def add(self, flight: F) -> None:
+        """Give a new flight, for which `join` found no other, its place: current, else queued."""
+        holder = self._current.setdefault(flight.key, flight)
+        if holder is not flight:
+            flight.place = Place.QUEUED
+            holder.successor = flight
+        self.flights += 1
+
+    def begin(self, flight: F, now: float) -> bool:
+        """Let the leader take its first step; False if the flight has landed meanwhile.
+
+        This is the moment after which the flight counts as running: nothing must come between it
+        and the call of the function.
+        """
+        if flight.outcome is not None:
+            return False
+        flight.began = now
+        return True
+
+    def leave(self, flight: F) -> bool:
+        """Take a waiter away; True if the leader must be cancelled now.
+
+        A flight that has landed is past caring. One that has not begun and has lost its last waiter
+        lands here: its function is never called, so there is no clean-up to wait for.
+        """
+        if flight.outcome is not None:
+            return False
+        flight.waiters -= 1
+        if flight.waiters:
+            return False
+        if flight.began is None:
+            self.land(flight, Cancellation("every waiter left before its function was called"))
+            return False
+        return not self._keep_abandoned
+
+    def land(self, flight: F, outcome: Outcome[Any]) -> F | None:
+        """End a flight; return the one behind it, which takes off now.
+
+        The order matters. First the flight leaves the table, then it stores its outcome; the caller
+        wakes the waiters after that. A call made by any of them therefore starts a new flight.
+        """
+        successor = self._remove(flight)
+        flight.outcome = outcome
+        if isinstance(outcome, Value):
+            self.succeeded += 1
+        elif isinstance(outcome, Failure):
+            self.failed += 1
+        else:
+            self.cancelled += 1
+        return successor
+
+    def detach(self, flight: F) -> F | None:
+        """Take a current flight out of the table though it runs on; return the one behind it."""
+        successor = self._remove(flight)
+        flight.place = Place.DETACHED
+        self._detached.add(flight)
+        return successor
+
+    def abort(self, outcome: Cancellation) -> list[F]:
+        """Land every queued flight; return them. The others land when their leaders end."""
+        queued = [flight for flight in self if flight.place is Place.QUEUED]
+        for flight in queued:
+            self.land(flight, outcome)
+        return queued
+
+    def _remove(self, flight: F) -> F | None:
+        """Take a flight out; give its place, if that is its own, to the one behind it.
+
+        A flight removes only itself: one that was detached finds another in its old place, and so
+        may one whose key has changed its hash under way.
+        """
+        if flight.place is Place.DETACHED:
+            self._detached.remove(flight)
+            return None
+        holder = self._current.get(flight.key)
+        if flight.place is Place.QUEUED:
+            if holder is not None:
+                holder.successor = None
+            return None
+        successor, flight.successor = flight.successor, None
+        if successor is not None:
+            successor.place = Place.CURRENT
+        if holder is flight:
+            if successor is None:
+                del self._current[flight.key]
+            else:
+                self._current[flight.key] = successor
+        return successor

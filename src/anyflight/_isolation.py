@@ -1,0 +1,90 @@
+"""Copies of an exception, so that what one waiter does to its own is seen by no other.
+
+``copy.copy`` will not do: it calls the class again with ``args``, which fails for every exception
+whose ``__init__`` takes something else (``httpx.HTTPStatusError``), and may have effects. Here no
+code of the class runs: the object is allocated as its built-in base does it, then filled.
+"""
+
+from __future__ import annotations
+
+__all__ = ("isolated_copy",)
+
+from functools import lru_cache, partial
+from types import GetSetDescriptorType, MemberDescriptorType
+from typing import TypeAlias, TypeVar, cast
+
+E = TypeVar("E", bound=BaseException)
+Field: TypeAlias = MemberDescriptorType | GetSetDescriptorType
+
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE, set on a class that a `class` statement made
+# The fields that every exception and every instance has, copied by name in `_fill`.
+_COMMON_FIELDS = frozenset(vars(BaseException)) | {"__dict__", "__weakref__"}
+_EMPTY = object()
+
+
+def isolated_copy(error: E) -> E | None:
+    """Return a copy of ``error`` that can be raised beside it, or None if none would be faithful.
+
+    Faithful means: same class, args, attributes, slots, cause, context and traceback. The list of
+    notes is copied, and so are the exceptions in a group; all other values are shared.
+    """
+    try:
+        copy = _allocate(error)
+        _fill(copy, error)
+    except Exception:  # noqa: BLE001 - any refusal, by whatever class, means: not faithful
+        return None
+    return copy
+
+
+def _allocate(error: E) -> E:
+    cls = type(error)
+    native = next(base for base in cls.__mro__ if not base.__flags__ & _HEAP_TYPE)
+    args = error.args
+    if isinstance(error, BaseExceptionGroup):
+        members = cast("tuple[BaseException, ...]", error.exceptions)
+        args = (error.message, [isolated_copy(member) or member for member in members])
+    return native.__new__(cls, *args)
+
+
+def _fill(copy: BaseException, error: BaseException) -> None:
+    # Past a `__setattr__` of the class: a frozen dataclass would refuse.
+    assign = partial(BaseException.__setattr__, copy)
+    assign("args", error.args)
+    assign("__cause__", error.__cause__)
+    assign("__context__", error.__context__)
+    assign("__suppress_context__", error.__suppress_context__)
+    assign("__traceback__", error.__traceback__)
+    attributes = vars(error).copy()
+    if isinstance(notes := attributes.get("__notes__"), list):
+        attributes["__notes__"] = notes.copy()
+    vars(copy).update(attributes)
+    cls: type = type(error)
+    for field in _fields(cls):
+        value = _read(field, error)
+        # An empty field of a C structure reads as None, but one that was *set* to None is another
+        # thing (`str(OSError)` would show it): so what is equal already is left alone.
+        if value is not _read(field, copy):
+            field.__set__(copy, value)
+
+
+@lru_cache(maxsize=256)  # classes can be made at run time: an unbounded cache would keep them all
+def _fields(cls: type) -> tuple[Field, ...]:
+    """Return the fields that live outside of ``__dict__``: of C structures, and ``__slots__``."""
+    if issubclass(cls, BaseExceptionGroup):
+        fixed = _COMMON_FIELDS | {"message", "exceptions"}  # read-only, set on allocation
+    else:
+        fixed = _COMMON_FIELDS
+    return tuple(
+        field
+        for base in cls.__mro__
+        if base is not object  # whose only field is `__class__`
+        for name, field in vars(base).items()
+        if isinstance(field, Field) and name not in fixed
+    )
+
+
+def _read(field: Field, error: BaseException) -> object:
+    try:
+        return cast("object", field.__get__(error))
+    except (AttributeError, TypeError):
+        return _EMPTY  # never filled; the Unicode errors say so with a TypeError

@@ -1,0 +1,121 @@
+"""The owner: the task group to which every leader belongs, and when it takes new calls."""
+
+from __future__ import annotations
+
+__all__ = ("Owner",)
+
+from collections.abc import Coroutine
+from contextvars import Context, copy_context
+from enum import Enum, auto
+from types import TracebackType
+from typing import Any, Literal, NoReturn
+
+from anyio import ClosedResourceError, TaskHandle, create_task_group
+from anyio.abc import TaskGroup
+from anyio.lowlevel import EventLoopToken, checkpoint, current_token
+
+
+class Phase(Enum):
+    """NEW -> OPEN -> CLOSING -> CLOSED -> OPEN, and so on."""
+
+    NEW = auto()
+    OPEN = auto()
+    CLOSING = auto()
+    CLOSED = auto()
+
+
+class Owner:
+    """Opens and closes the task group of the leaders, in one event loop at a time.
+
+    :param label: what to call it in messages
+    :param context: ``"owner"`` to start leaders in the context in which this was opened
+    """
+
+    __slots__ = ("_context_of", "_task_group", "_token", "context", "label", "phase", "refused")
+
+    def __init__(self, label: str, *, context: Literal["caller", "owner"]) -> None:
+        self.label = label
+        #: Written by `open` and `close`, and by `refuse_calls`, which is the first part of closing.
+        self.phase = Phase.NEW
+        #: How many calls came while closing or closed.
+        self.refused = 0
+        self._context_of = context
+        # These three hold from opening to closing, that is in the phases OPEN and CLOSING.
+        self._task_group: TaskGroup
+        self._token: EventLoopToken | None = None
+        #: The context to start leaders in; None: the one that is current when they are started.
+        self.context: Context | None = None
+
+    def __str__(self) -> str:
+        return f"{self.label} ({self.phase.name.lower()})"
+
+    async def open(self) -> None:
+        """Take calls from now on. Not a checkpoint."""
+        if self._token is not None:
+            raise RuntimeError(
+                f"{self} cannot be entered twice: open it once, where the program starts, "
+                "and let all callers share it"
+            )
+        task_group = create_task_group()
+        await task_group.__aenter__()  # does not yield: nobody comes in between
+        self._task_group = task_group
+        self._token = current_token()
+        self.context = copy_context() if self._context_of == "owner" else None
+        self.phase = Phase.OPEN
+
+    def refuse_calls(self) -> None:
+        """Take no new calls from now on."""
+        self.phase = Phase.CLOSING
+
+    async def close(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool | None:
+        """Wait until every leader has ended; with an exception, cancel them first."""
+        if self._token is None:
+            raise RuntimeError(f"{self} was not entered")
+        self.check_loop()
+        self.refuse_calls()
+        try:
+            return await self._task_group.__aexit__(exc_type, exc_val, exc_tb)
+        except BaseExceptionGroup as group:
+            # That there is a task group is no concern of the user's, and a leader adds to it only
+            # what is no Exception (KeyboardInterrupt): so one exception alone comes out as itself.
+            if len(group.exceptions) > 1:
+                raise
+            if group.exceptions[0] is exc_val:
+                return False
+            raise group.exceptions[0] from None
+        finally:
+            self.phase = Phase.CLOSED
+            self._token = self.context = None
+            del self._task_group
+
+    def start(
+        self, leader: Coroutine[Any, Any, None], *, context: Context | None
+    ) -> TaskHandle[None]:
+        """Start a leader. Its first step comes later, after the current one of this task."""
+        return self._task_group.create_task(leader, name=f"{self.label} leader", context=context)
+
+    def check_loop(self) -> None:
+        """Raise a :exc:`RuntimeError` outside of the event loop where this was opened."""
+        try:
+            here = current_token()
+        except RuntimeError:
+            here = None  # no event loop at all
+        if here is None or here != self._token:
+            raise RuntimeError(
+                f"{self} belongs to another event loop or thread: give each event loop one of its "
+                "own, and come from a worker thread with "
+                "anyio.from_thread.run(coalescer.execute, key, func, *args)"
+            )
+
+    async def refuse(self) -> NoReturn:
+        """Tell a caller that it comes too early or too late."""
+        if self.phase is Phase.NEW:
+            raise RuntimeError(f"{self} is not open: call it inside its 'async with' block")
+        self.refused += 1
+        await checkpoint()  # a caller that tries again and again must not keep out all others
+        raise ClosedResourceError(f"{self} takes no new calls")
