@@ -15,12 +15,8 @@ def check_callable(func: object, argument: str) -> None:
     hint = ""
     if iscoroutine(func):
         func.close()  # or Python would warn, later and elsewhere, that it was never awaited
-        hint = (
-            ": pass the function and its arguments, execute(key, f, x) and not execute(key, f(x))"
-        )
-    raise TypeError(
-        f"{argument} must be a callable that returns an awaitable, not {_kind(func)}{hint}"
-    )
+        hint = ": write execute(key, f, x), not execute(key, f(x))"
+    raise TypeError(f"{argument} must be callable, not {_kind(func)}{hint}")
 
 
 def check_choice(value: object, argument: str, choices: tuple[str, ...]) -> None:

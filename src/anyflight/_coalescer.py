@@ -9,7 +9,6 @@ from __future__ import annotations
 __all__ = ("Coalescer",)
 
 from collections.abc import Awaitable, Callable, Hashable
-from contextlib import suppress
 from contextvars import Context, copy_context
 from inspect import isawaitable
 from types import TracebackType
@@ -258,7 +257,7 @@ class Coalescer(Generic[K, V]):
         try:
             flight.leader = self._owner.start(self._lead(flight), context=flight.context)
         except Exception as exc:
-            self._land(flight, Failure(exc))
+            self._table.land(flight, Failure(exc, exc.__traceback__))
             raise
 
     async def _lead(self, flight: _Flight) -> None:
@@ -271,20 +270,23 @@ class Coalescer(Generic[K, V]):
             return  # every waiter left before this first step
         func, args = flight.work
         del flight.work
+        outcome: Outcome[Any] | None
         try:
             result = func(*args)
             if not isawaitable(result):
                 raise not_awaitable(func, result)  # noqa: TRY301 - an error of the work like others
-            outcome: Outcome[Any] = Value(await result)
+            outcome = Value(await result)
         except BaseException as exc:
-            judged = judge(exc)
-            if judged is None:
+            outcome = judge(exc)
+            if outcome is None:
                 self._abort()
                 self._land(flight, OWNER_GONE)
                 del flight
                 raise
-            outcome = judged
         self._land(flight, outcome)
+        # From Python 3.12 on, the frames of the work lead back to this one (`f_back`) and live as
+        # long as its exception does: nothing that holds the exception may be left in here.
+        del flight, outcome
 
     def _land(self, flight: _Flight, outcome: Outcome[Any]) -> None:
         successor = self._table.land(flight, outcome)
@@ -292,9 +294,12 @@ class Coalescer(Generic[K, V]):
         self._promote(successor)
 
     def _promote(self, successor: _Flight | None) -> None:
-        if successor is not None:
-            with suppress(Exception):  # it has landed with that, and it is no concern of this task
-                self._take_off(successor)
+        if successor is None:
+            return
+        try:
+            self._take_off(successor)
+        except Exception:  # noqa: BLE001 - it has landed with that: a concern of its waiters only
+            _wake(successor)
 
     def _abort(self) -> None:
         self._owner.refuse_calls()

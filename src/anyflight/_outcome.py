@@ -30,17 +30,20 @@ class Failure:
 
     The error here is never handed out while a copy can be: it is what the copies are made from, so
     it must stay as it was at the landing.
+
+    :ivar traceback: the leader's frames, as they were at the landing
     """
 
     error: Exception
+    traceback: TracebackType | None
 
-    def to_raise(self, key: object, *, alone: bool) -> Exception:  # noqa: ARG002
+    def to_raise(self, key: object, *, alone: bool) -> Exception:  # noqa: ARG002 - as of Cancellation
         """Return what a waiter shall raise; ``alone`` if there is no other waiter to protect."""
         if alone:
             return self.error
-        # The fallback is one instance for all. Its traceback would grow by the frames of each
-        # waiter that raises it, so everyone starts again from the leader's.
-        return isolated_copy(self.error) or self.error
+        # The last resort is one instance for all. Its traceback would grow by the frames of each
+        # waiter that raises it, so each starts again from the leader's.
+        return isolated_copy(self.error) or self.error.with_traceback(self.traceback)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Cancellation:
     reason: str
     cause: BaseException | None = None
 
-    def to_raise(self, key: object, *, alone: bool) -> Exception:  # noqa: ARG002
+    def to_raise(self, key: object, *, alone: bool) -> Exception:  # noqa: ARG002 - as of Failure
         """Return what a waiter shall raise: never the cancellation itself."""
         error = FlightCancelledError(
             f"the flight for key {key!r} was cancelled: {self.reason}", key
@@ -80,7 +83,7 @@ def judge(exc: BaseException) -> Failure | Cancellation | None:
         if current_effective_deadline() == -math.inf:
             return OWNER_GONE  # or abandoned; but then nobody is left to be told
         return Cancellation("a cancellation that was not meant for it surfaced in the work", exc)
-    return Failure(rest) if isinstance(rest, Exception) else None
+    return Failure(rest, rest.__traceback__) if isinstance(rest, Exception) else None
 
 
 def _without_cancellations(exc: BaseException) -> BaseException | None:

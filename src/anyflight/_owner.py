@@ -12,7 +12,7 @@ from typing import Any, Literal, NoReturn
 
 from anyio import ClosedResourceError, TaskHandle, create_task_group
 from anyio.abc import TaskGroup
-from anyio.lowlevel import EventLoopToken, checkpoint, current_token
+from anyio.lowlevel import EventLoopToken, checkpoint, checkpoint_if_cancelled, current_token
 
 
 class Phase(Enum):
@@ -79,15 +79,21 @@ class Owner:
         self.check_loop()
         self.refuse_calls()
         try:
-            return await self._task_group.__aexit__(exc_type, exc_val, exc_tb)
+            suppressed = await self._task_group.__aexit__(exc_type, exc_val, exc_tb)
+            if exc_val is None:
+                # Leaders keep their cancellations to themselves, and a nursery of Trio goes by what
+                # its children raise: it says nothing of a cancellation that came while it waited.
+                await checkpoint_if_cancelled()
+            return suppressed  # noqa: TRY300 - one way out of a block that can raise
         except BaseExceptionGroup as group:
             # That there is a task group is no concern of the user's, and a leader adds to it only
             # what is no Exception (KeyboardInterrupt): so one exception alone comes out as itself.
             if len(group.exceptions) > 1:
                 raise
-            if group.exceptions[0] is exc_val:
+            only = group.exceptions[0]
+            if only is exc_val or isinstance(exc_val, Exception):  # a group may be put in anew
                 return False
-            raise group.exceptions[0] from None
+            raise only from None
         finally:
             self.phase = Phase.CLOSED
             self._token = self.context = None

@@ -1,0 +1,243 @@
+"""Bad use gets a clear error before anything has started, and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+import pytest
+
+from anyflight import Coalescer
+from tests.support import Work, assert_idle, settle, start
+
+
+async def one() -> int:
+    return 1
+
+
+def blocking() -> int:
+    return 1
+
+
+class TestArguments:
+    pytestmark = pytest.mark.anyio
+
+    @pytest.mark.parametrize("key", [[], {}, set(), ([],)])
+    async def test_an_unhashable_key(self, key: Any) -> None:
+        await self.refused(TypeError, "the key must be hashable", key, one)
+        async with Coalescer[Any, int]() as coalescer:
+            with pytest.raises(TypeError, match="the key must be hashable"):
+                coalescer.forget(key)
+
+    async def test_a_type_error_in_the_comparison_of_keys_is_left_as_it_is(self) -> None:
+        class Odd:
+            def __hash__(self) -> int:
+                return 1
+
+            def __eq__(self, other: object) -> bool:
+                raise TypeError("cannot compare")
+
+        work = Work()
+        async with Coalescer[Odd, int]() as coalescer, anyio.create_task_group() as tasks:
+            first = await start(tasks, coalescer, Odd(), work, 1)
+            with pytest.raises(TypeError, match="cannot compare"):
+                await coalescer.execute(Odd(), work, 1)
+            work.go.set()
+        assert first.value == 1
+        assert_idle(coalescer)
+
+    @pytest.mark.parametrize("func", [None, 1, "fetch"])
+    async def test_a_function_that_is_not_callable(self, func: Any) -> None:
+        await self.refused(TypeError, "func must be callable, not an object of type", 1, func)
+
+    async def test_a_coroutine_instead_of_a_function(self) -> None:
+        await self.refused(TypeError, r"write execute\(key, f, x\)", 1, one())
+
+    async def test_a_function_that_returns_no_awaitable(self) -> None:
+        async with Coalescer[int, int]() as coalescer:
+            with pytest.raises(TypeError, match=r"blocking returned an object of type int.*async"):
+                await coalescer.execute(1, blocking)  # type: ignore[arg-type]
+            assert await coalescer.execute(1, one) == 1
+        assert_idle(coalescer)
+
+    @pytest.mark.parametrize("timeout", [-1, -0.001, float("nan"), float("-inf")])
+    async def test_a_timeout_that_is_negative_or_nan(self, timeout: float) -> None:
+        await self.refused(ValueError, "negative or NaN", 1, one, timeout=timeout)
+
+    async def test_a_timeout_that_is_no_number(self) -> None:
+        await self.refused(TypeError, "a number of seconds", 1, one, timeout="1")
+
+    async def test_a_fallback_that_is_not_callable(self) -> None:
+        await self.refused(TypeError, "fallback must be callable", 1, one, timeout=1, fallback=1)
+
+    async def refused(
+        self, error: type[Exception], match: str, key: Any, func: Any, **options: Any
+    ) -> None:
+        async with Coalescer[Any, int]() as coalescer:
+            with pytest.raises(error, match=match):
+                await coalescer.execute(key, func, **options)
+            assert coalescer.statistics().calls == 0
+            assert await coalescer.execute(1, one) == 1
+        assert_idle(coalescer)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"on_abandon": "stop"}, "on_abandon must be 'cancel' or 'finish', not 'stop'"),
+        ({"context": "request"}, "context must be 'caller' or 'owner', not 'request'"),
+    ],
+)
+def test_an_option_with_an_unknown_value(options: dict[str, Any], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        Coalescer(**options)
+
+
+def test_a_copy_that_is_not_callable() -> None:
+    with pytest.raises(TypeError, match="copy must be callable"):
+        Coalescer(copy="deep")  # type: ignore[arg-type]
+
+
+@pytest.mark.anyio
+async def test_a_coalescer_that_was_never_opened() -> None:
+    coalescer = Coalescer[int, int](name="users")
+    with pytest.raises(RuntimeError, match=r"Coalescer 'users' \(new\) is not open.*async with"):
+        await coalescer.execute(1, one)
+    with pytest.raises(RuntimeError, match="was not entered"):
+        await coalescer.__aexit__(None, None, None)
+    assert coalescer.flights() == ()
+
+
+@pytest.mark.anyio
+async def test_a_coalescer_that_is_open_cannot_be_entered_twice() -> None:
+    work = Work()
+    async with Coalescer[int, int]() as coalescer, anyio.create_task_group() as tasks:
+        caller = await start(tasks, coalescer, 1, work, 1)
+        with pytest.raises(RuntimeError, match="cannot be entered twice"):
+            await coalescer.__aenter__()
+        work.go.set()
+    assert caller.value == 1
+
+
+@pytest.mark.anyio
+async def test_a_coalescer_that_is_closing_cannot_be_entered() -> None:
+    async def own() -> None:
+        async with coalescer:
+            await leave.wait()
+
+    coalescer, leave, work = Coalescer[int, int](), anyio.Event(), Work()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(own)
+        await settle()
+        await start(tasks, coalescer, 1, work, 1)
+        leave.set()
+        await settle()
+        with pytest.raises(RuntimeError, match=r"\(closing\) cannot be entered twice"):
+            await coalescer.__aenter__()
+        work.go.set()
+
+
+BACKENDS = ("asyncio", "trio")
+
+
+@pytest.mark.parametrize("theirs", BACKENDS)
+@pytest.mark.parametrize("ours", BACKENDS)
+@pytest.mark.parametrize("key", ["free", "in the air"])
+def test_another_event_loop_in_another_thread(ours: str, theirs: str, key: str) -> None:
+    coalescer = Coalescer[str, int]()
+    go = anyio.Event()
+
+    async def work() -> int:
+        await go.wait()
+        return 1
+
+    with anyio.from_thread.start_blocking_portal(ours) as portal:
+        with portal.wrap_async_context_manager(coalescer):
+            flying = portal.start_task_soon(coalescer.execute, "in the air", work)
+            while not coalescer.statistics().in_flight:
+                portal.call(anyio.lowlevel.checkpoint)
+            with pytest.raises(RuntimeError, match=r"another event loop or thread.*from_thread"):
+                anyio.run(coalescer.execute, key, one, backend=theirs)
+            with pytest.raises(RuntimeError, match="another event loop or thread"):
+                coalescer.forget("in the air")
+            portal.call(go.set)
+            assert flying.result() == 1
+    assert coalescer.statistics().calls == 1
+    assert_idle(coalescer)
+
+
+@pytest.mark.parametrize("theirs", BACKENDS)
+def test_another_event_loop_in_the_same_thread(theirs: str) -> None:
+    coalescer = Coalescer[int, int]()
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(coalescer.__aenter__())
+        for call in (
+            lambda: coalescer.execute(1, one),
+            lambda: coalescer.__aexit__(None, None, None),
+        ):
+            with pytest.raises(RuntimeError, match="another event loop or thread"):
+                anyio.run(call, backend=theirs)
+        assert loop.run_until_complete(coalescer.execute(1, one)) == 1
+    finally:
+        # The scope was entered in a task that has ended, so it cannot be left: let it go.
+        loop.close()
+
+
+@pytest.mark.anyio
+async def test_from_worker_threads_through_anyio() -> None:
+    def thread() -> int:
+        return anyio.from_thread.run(coalescer.execute, 42, work, 7)
+
+    work = Work()
+    results: list[int] = []
+
+    async def call() -> None:
+        results.append(await anyio.to_thread.run_sync(thread))
+
+    async with Coalescer[int, int]() as coalescer, anyio.create_task_group() as tasks:
+        for _ in range(10):
+            tasks.start_soon(call)
+        while coalescer.statistics().waiting < 10:
+            await anyio.sleep(0.001)
+        work.go.set()
+    assert results == [7] * 10
+    assert work.calls == [(7,)]
+    assert_idle(coalescer)
+
+
+@pytest.mark.anyio
+async def test_statistics_may_be_read_in_any_thread() -> None:
+    work = Work()
+    async with Coalescer[int, int]() as coalescer, anyio.create_task_group() as tasks:
+        await start(tasks, coalescer, 1, work, 1)
+        now = await anyio.to_thread.run_sync(coalescer.statistics)
+        assert (now.in_flight, now.waiting) == (1, 1)
+        work.go.set()
+
+
+@pytest.mark.anyio
+async def test_a_back_end_that_refuses_the_leaders_task_harms_only_those_who_wait_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(leader: Any, **_: object) -> None:
+        leader.close()
+        raise MemoryError("no more tasks")
+
+    work = Work()
+    async with Coalescer[int, int]() as coalescer, anyio.create_task_group() as tasks:
+        running = await start(tasks, coalescer, 1, work, 1)
+        queued = await start(tasks, coalescer, 1, work, 2, fresh=True)
+        with monkeypatch.context() as patch:
+            patch.setattr(type(coalescer._owner), "start", lambda _self, *a, **k: refuse(*a, **k))
+            with pytest.raises(MemoryError):
+                await coalescer.execute(2, one)
+            work.go.set()
+            await settle()
+        assert running.value == 1
+        assert isinstance(queued.outcome, MemoryError)
+        assert await coalescer.execute(1, one) == 1
+    assert_idle(coalescer)

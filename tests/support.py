@@ -1,0 +1,210 @@
+"""Work that obeys the test, and callers that can be cancelled in every way there is."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import pytest
+import trio
+from anyio import wait_all_tasks_blocked
+from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
+
+from anyflight import Coalescer
+
+
+def eager_loop() -> asyncio.AbstractEventLoop:
+    """Return an event loop whose tasks run their first step when they are made (3.12 and later)."""
+    loop = asyncio.new_event_loop()
+    loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
+    return loop
+
+
+TRIO_BACKEND = pytest.param(("trio", {}), id="trio")
+ASYNCIO_BACKENDS = [pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio")]
+if sys.platform != "win32":
+    ASYNCIO_BACKENDS.append(pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"))
+if sys.version_info >= (3, 12):
+    ASYNCIO_BACKENDS.append(pytest.param(("asyncio", {"loop_factory": eager_loop}), id="eager"))
+
+CANCELLED = object()
+PENDING = object()
+WAYS = ("scope", "native", "native timeout")
+
+
+class Work:
+    """An async function that counts its executions and ends when the test says so.
+
+    Each execution returns its arguments' first, or raises what `fail` holds. With `slow_cleanup`,
+    a cancelled one stays in its (shielded) clean-up until `cleaned_up` is set.
+    """
+
+    def __init__(self, *, fail: BaseException | None = None, slow_cleanup: bool = False) -> None:
+        self.fail = fail
+        self.slow_cleanup = slow_cleanup
+        self.go = anyio.Event()
+        self.cleaned_up = anyio.Event()
+        self.calls: list[tuple[Any, ...]] = []
+        self.running = 0
+        self.most_running = 0
+        self.cancelled = 0
+
+    async def __call__(self, *args: Any) -> Any:
+        self.calls.append(args)
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            await self.go.wait()
+            if self.fail is not None:
+                raise self.fail
+            return args[0] if args else None
+        except anyio.get_cancelled_exc_class():
+            self.cancelled += 1
+            if self.slow_cleanup:
+                with anyio.CancelScope(shield=True):
+                    await self.cleaned_up.wait()
+            raise
+        finally:
+            self.running -= 1
+
+
+class Caller:
+    """One task that awaits something; its outcome, and a way to cancel it."""
+
+    def __init__(self) -> None:
+        self.outcome: Any = PENDING
+        self.cancel: Callable[[], object]
+
+    @property
+    def value(self) -> Any:
+        assert not isinstance(self.outcome, BaseException), repr(self.outcome)
+        assert self.outcome is not PENDING
+        return self.outcome
+
+    async def run(self, way: str, func: Callable[[], Awaitable[Any]]) -> None:
+        try:
+            self.outcome = await WAYS_TO_RUN[way, _backend()](self, func)
+        except Exception as exc:
+            self.outcome = exc
+
+
+def _backend() -> str:
+    return "trio" if anyio.get_cancelled_exc_class() is trio.Cancelled else "asyncio"
+
+
+async def _in_scope(caller: Caller, func: Callable[[], Awaitable[Any]]) -> Any:
+    with anyio.CancelScope() as scope:
+        caller.cancel = scope.cancel
+        return await func()
+    return CANCELLED
+
+
+async def _in_asyncio_task(caller: Caller, func: Callable[[], Awaitable[Any]]) -> Any:
+    async def main() -> Any:
+        return await func()
+
+    task = asyncio.create_task(main())
+    caller.cancel = task.cancel
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return CANCELLED
+
+
+async def _in_asyncio_timeout(caller: Caller, func: Callable[[], Awaitable[Any]]) -> Any:
+    try:
+        async with asyncio.timeout(None) as timeout:
+            caller.cancel = lambda: timeout.reschedule(asyncio.get_running_loop().time())
+            return await func()
+    except TimeoutError:
+        if timeout.expired():
+            return CANCELLED
+        raise
+
+
+async def _in_trio_scope(caller: Caller, func: Callable[[], Awaitable[Any]]) -> Any:
+    with trio.CancelScope() as scope:
+        caller.cancel = scope.cancel
+        return await func()
+    return CANCELLED
+
+
+async def _in_trio_timeout(caller: Caller, func: Callable[[], Awaitable[Any]]) -> Any:
+    with trio.move_on_after(math.inf) as scope:
+        caller.cancel = lambda: setattr(scope, "deadline", trio.current_time())
+        return await func()
+    return CANCELLED
+
+
+WAYS_TO_RUN: dict[tuple[str, str], Callable[..., Awaitable[Any]]] = {
+    ("scope", "asyncio"): _in_scope,
+    ("scope", "trio"): _in_scope,
+    ("native", "asyncio"): _in_asyncio_task,
+    ("native", "trio"): _in_trio_scope,
+    ("native timeout", "asyncio"): _in_asyncio_timeout,
+    ("native timeout", "trio"): _in_trio_timeout,
+}
+
+
+async def settle() -> None:
+    """Return when every other task waits.
+
+    On asyncio, anyio looks, and if a task can still run looks again a tenth of a second later. Some
+    turns of the loop first make that rare.
+    """
+    for _ in range(10):
+        await checkpoint()
+    await wait_all_tasks_blocked()
+
+
+async def start(
+    task_group: TaskGroup,
+    coalescer: Coalescer[Any, Any],
+    key: Any,
+    func: Callable[..., Awaitable[Any]],
+    *args: Any,
+    way: str = "scope",
+    **options: Any,
+) -> Caller:
+    """Start one call; return when it waits (and every other task does)."""
+    (caller,) = await start_many(1, task_group, coalescer, key, func, *args, way=way, **options)
+    return caller
+
+
+async def start_many(
+    count: int,
+    task_group: TaskGroup,
+    coalescer: Coalescer[Any, Any],
+    key: Any,
+    func: Callable[..., Awaitable[Any]],
+    *args: Any,
+    way: str = "scope",
+    **options: Any,
+) -> list[Caller]:
+    """Start so many calls; the first is the starter. Return when all of them wait."""
+    callers = [Caller() for _ in range(count)]
+
+    async def call() -> Any:
+        return await coalescer.execute(key, func, *args, **options)
+
+    task_group.start_soon(callers[0].run, way, call)
+    await settle()
+    for caller in callers[1:]:
+        task_group.start_soon(caller.run, way, call)
+    await settle()
+    return callers
+
+
+def assert_idle(coalescer: Coalescer[Any, Any]) -> None:
+    """Check the identities of the statistics, and law 16 as far as one can see from outside."""
+    now = coalescer.statistics()
+    assert now.in_flight == now.waiting == 0
+    assert coalescer.flights() == ()
+    assert now.calls == now.flights + now.joined + now.refused
+    assert now.flights == now.succeeded + now.failed + now.cancelled
+    assert len(list(coalescer._table)) == 0

@@ -1,0 +1,160 @@
+"""A copy is faithful, or there is none."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anyflight._isolation import isolated_copy
+
+
+class Slotted(Exception):
+    __slots__ = ("empty", "filled")
+
+
+class KeywordOnly(Exception):
+    def __new__(cls, *, code: int) -> KeywordOnly:
+        return super().__new__(cls, code)
+
+    def __init__(self, *, code: int) -> None:
+        super().__init__("message", code)
+        self.code = code
+
+
+class PathError(OSError):
+    def __init__(self, path: str) -> None:
+        super().__init__(5, "input/output error", path)
+        self.path = path
+
+
+@dataclass(frozen=True)
+class Frozen(Exception):
+    code: int
+
+
+class Countdown(Exception):
+    made = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        Countdown.made += 1
+
+
+class ReadOnlyArgs(Exception):
+    args = property(lambda _self: ())  # type: ignore[assignment]
+
+
+def raised(func: Callable[[], object]) -> BaseException:
+    try:
+        func()
+    except BaseException as exc:
+        return exc
+    raise AssertionError
+
+
+def slotted() -> Slotted:
+    error = Slotted("a")
+    error.filled = [1]  # type: ignore[attr-defined]
+    return error
+
+
+ERRORS: list[BaseException] = [
+    ValueError("x", 1),
+    slotted(),
+    KeywordOnly(code=3),
+    PathError("/a/file"),
+    Frozen(7),
+    OSError(2, "no such file", "/a/file"),
+    OSError("plain"),
+    BlockingIOError(11, "later", 7),
+    ssl.SSLError(1, "handshake"),
+    socket.gaierror(-2, "unknown name"),
+    ImportError("m", name="n", path="p"),
+    StopAsyncIteration(),
+    KeyboardInterrupt(),
+    SystemExit(3),
+    UnicodeTranslateError("abc", 1, 2, "reason"),
+    raised(lambda: b"\xff".decode()),
+    raised(lambda: "\ud800".encode()),
+    raised(lambda: json.loads("{")),
+    raised(lambda: None.attribute),  # type: ignore[attr-defined]
+    raised(lambda: {}["key"]),
+    raised(lambda: compile("a b", "file", "exec")),
+    ExceptionGroup("group", [ValueError(1), ExceptionGroup("inner", [KeyError(2)])]),
+    BaseExceptionGroup("group", [KeyboardInterrupt()]),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_a_copy_is_faithful(error: BaseException) -> None:
+    BaseException.__setattr__(error, "__cause__", KeyError("cause"))
+    BaseException.__setattr__(error, "__context__", KeyError("context"))
+    copy = isolated_copy(error)
+    assert copy is not None
+    assert copy is not error
+    assert type(copy) is type(error)
+    assert copy.args == error.args
+    assert str(copy) == str(error)
+    assert repr(copy) == repr(error)
+    assert vars(copy) == vars(error)
+    assert copy.__cause__ is error.__cause__
+    assert copy.__context__ is error.__context__
+    assert copy.__suppress_context__ == error.__suppress_context__
+    assert copy.__traceback__ is error.__traceback__
+    for name in dir(error):  # also what lives in C structures and slots
+        if not name.startswith("__") and not callable(getattr(error, name, None)):
+            assert repr(getattr(copy, name, "empty")) == repr(getattr(error, name, "empty"))
+
+
+def test_no_code_of_the_class_runs() -> None:
+    error = Countdown()
+    made = Countdown.made
+    assert isolated_copy(error) is not None
+    assert Countdown.made == made
+
+
+def test_notes_are_copied_and_other_values_shared() -> None:
+    error = ValueError()
+    error.add_note("one")
+    error.detail = [1]  # type: ignore[attr-defined]
+    copy: Any = isolated_copy(error)
+    copy.add_note("two")
+    assert error.__notes__ == ["one"]
+    assert copy.detail is error.detail  # type: ignore[attr-defined]
+
+
+def test_an_attribute_that_only_looks_like_notes_is_taken_as_it_is() -> None:
+    error = ValueError()
+    error.__notes__ = "no list"  # type: ignore[assignment]
+    copy = isolated_copy(error)
+    assert copy is not None
+    assert copy.__notes__ == "no list"  # type: ignore[comparison-overlap]
+
+
+def test_there_is_no_copy_that_would_not_be_faithful() -> None:
+    assert isolated_copy(ReadOnlyArgs()) is None
+
+
+def test_a_member_of_a_group_that_cannot_be_copied_is_shared() -> None:
+    stubborn = ReadOnlyArgs()
+    copy = isolated_copy(ExceptionGroup("group", [stubborn, ValueError(1)]))
+    assert copy is not None
+    assert copy.exceptions[0] is stubborn
+    assert isinstance(copy.exceptions[1], ValueError)
+
+
+@given(st.lists(st.one_of(st.integers(), st.text(), st.none(), st.floats(allow_nan=False))))
+def test_whatever_the_args_of_a_built_in_exception(args: list[Any]) -> None:
+    for cls in (ValueError, KeyError, OSError, StopIteration, ImportError, AttributeError):
+        error = cls(*args)
+        copy = isolated_copy(error)
+        assert copy is not None
+        assert (type(copy), copy.args, str(copy)) == (type(error), error.args, str(error))
