@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import anyio
-import anyio.lowlevel
 import pytest
 
 from anyflight import Coalescer, FlightState
@@ -90,24 +89,6 @@ async def test_forget_lets_the_next_call_start_at_once_and_serves_who_waits() ->
         after += await start_many(1, tasks, coalescer, 1, new, "newer")
         new.go.set()
     assert [caller.value for caller in after] == ["new"] * 3
-    assert_idle(coalescer)
-
-
-async def test_forget_before_the_first_step_detaches_as_well() -> None:
-    work = Work()
-    work.go.set()
-    async with Coalescer[int, int]() as coalescer, anyio.create_task_group() as tasks:
-
-        async def call(value: int) -> None:
-            values.append(await coalescer.execute(1, work, value))
-
-        values: list[int] = []
-        tasks.start_soon(call, 1)
-        tasks.start_soon(call, 1)
-        while not coalescer.forget(1):
-            await anyio.lowlevel.checkpoint()
-        assert await coalescer.execute(1, work, 2) == 2
-    assert values == [1, 1]
     assert_idle(coalescer)
 
 
