@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ class Slotted(Exception):
 
 
 class KeywordOnly(Exception):
-    def __new__(cls, *, code: int) -> KeywordOnly:
+    def __new__(cls, *, code: int) -> Self:
         return super().__new__(cls, code)
 
     def __init__(self, *, code: int) -> None:
@@ -82,8 +82,8 @@ ERRORS: list[BaseException] = [
     KeyboardInterrupt(),
     SystemExit(3),
     UnicodeTranslateError("abc", 1, 2, "reason"),
-    raised(lambda: b"\xff".decode()),
-    raised(lambda: "\ud800".encode()),
+    raised(b"\xff".decode),
+    raised("\ud800".encode),
     raised(lambda: json.loads("{")),
     raised(lambda: None.attribute),  # type: ignore[attr-defined]
     raised(lambda: {}["key"]),

@@ -16,6 +16,12 @@ from ._errors import CoalescerError, FlightCancelledError
 from ._events import CoalescerStatistics, FlightInfo, FlightState
 
 # Where a class is defined is nobody's business but this package's.
-for _name in __all__:
-    globals()[_name].__module__ = __name__
-del _name
+for _class in (
+    Coalescer,
+    CoalescerError,
+    CoalescerStatistics,
+    FlightCancelledError,
+    FlightInfo,
+    FlightState,
+):
+    _class.__module__ = __name__

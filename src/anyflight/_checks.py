@@ -35,7 +35,7 @@ def check_hashable(key: Hashable) -> None:
         ) from None
 
 
-def check_timeout(timeout: float | None) -> None:
+def check_timeout(timeout: object) -> None:
     """Raise unless ``timeout`` is None or a number of seconds, zero and infinity included."""
     if timeout is None:
         return

@@ -1,7 +1,6 @@
 """The coalescer: a thin asynchronous shell around the flight table.
 
-The table decides. What is left for this module is what takes a task or an await: the owner's task
-group, the leaders in it, and the waiting.
+The table decides, the leaders run the work; here calls are taken, and wait.
 """
 
 from __future__ import annotations
@@ -9,18 +8,17 @@ from __future__ import annotations
 __all__ = ("Coalescer",)
 
 from collections.abc import Awaitable, Callable, Hashable
-from contextvars import Context, copy_context
-from inspect import isawaitable
 from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypeVar, TypeVarTuple, Unpack, cast
+from typing import Generic, Literal, Self, TypeVar, TypeVarTuple, Unpack, cast
 
-from anyio import Event, TaskHandle, current_time, move_on_after
+from anyio import current_time, move_on_after
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from ._checks import check_callable, check_choice, check_hashable, check_timeout, not_awaitable
+from ._checks import check_callable, check_choice, check_hashable, check_timeout
 from ._events import CoalescerStatistics, FlightInfo
-from ._flight import Flight, FlightTable, Place
-from ._outcome import OWNER_GONE, Cancellation, Failure, Outcome, Value, judge
+from ._flight import FlightTable
+from ._leaders import Leaders, LedFlight
+from ._outcome import Cancellation, Failure, Value
 from ._owner import Owner, Phase
 
 K = TypeVar("K", bound=Hashable)
@@ -28,28 +26,26 @@ V = TypeVar("V")
 Ts = TypeVarTuple("Ts")
 
 
-class _Flight(Flight):
-    """A flight with what its leader needs, and what its waiters wait for."""
-
-    __slots__ = ("context", "landing", "leader", "work")
-
-    def __init__(
-        self, key: Hashable, work: tuple[Callable[..., Awaitable[Any]], tuple[Any, ...]]
-    ) -> None:
-        super().__init__(key)
-        #: The starter's function and arguments, until the leader takes them.
-        self.work = work
-        #: The context to start the leader in; None: the one that is current when it is started.
-        self.context: Context | None = None
-        #: The task that runs the work, from take-off on.
-        self.leader: TaskHandle[None]
-        #: What the waiters wait for. A leader's end wakes them at no extra cost; a flight that was
-        #: queued has waiters before it has a leader, so it pays for an event of its own.
-        self.landing: TaskHandle[None] | Event
-
-
 class Coalescer(Generic[K, V]):
     """Lets concurrent calls for the same key share one execution of the work.
+
+    .. code-block:: python
+
+        import anyio
+        from anyflight import Coalescer
+
+        async def fetch_user(user_id: int) -> str:
+            await anyio.sleep(0.01)
+            return f"User {user_id}"
+
+        async def main() -> None:
+            async with Coalescer[int, str]() as users, anyio.create_task_group() as tasks:
+                for _ in range(200):
+                    tasks.start_soon(users.execute, 42, fetch_user, 42)
+            assert users.statistics().flights == 1
+            assert users.statistics().joined == 199
+
+        anyio.run(main)
 
     Open it with ``async with``: the block owns the tasks that run the work. On leaving the block,
     new calls are refused and those under way are served to the end; if it is left by an error or a
@@ -84,7 +80,8 @@ class Coalescer(Generic[K, V]):
             check_callable(copy, "copy")
         self._copy = copy
         self._owner = Owner(f"{type(self).__name__} {name!r}", context=context)
-        self._table: FlightTable[_Flight] = FlightTable(keep_abandoned=on_abandon == "finish")
+        self._table: FlightTable[LedFlight] = FlightTable(keep_abandoned=on_abandon == "finish")
+        self._leaders = Leaders(self._table, self._owner)
 
     def __repr__(self) -> str:
         return f"<{self._owner}, {len(self._table)} in flight>"
@@ -102,8 +99,11 @@ class Coalescer(Generic[K, V]):
     ) -> bool | None:
         """Close the coalescer: refuse new calls, and wait until all flights have landed."""
         if exc_val is not None:
-            self._abort()
-        return await self._owner.close(exc_type, exc_val, exc_tb)
+            self._leaders.abort()
+        try:
+            return await self._owner.close(exc_type, exc_val, exc_tb)
+        finally:
+            del exc_val, exc_tb  # their frames may lead here
 
     async def execute(
         self,
@@ -159,7 +159,7 @@ class Coalescer(Generic[K, V]):
         starter = flight is None
         if flight is None:
             await checkpoint_if_cancelled()  # raises or returns at once: nobody comes in between
-            flight = self._start(key, func, args)
+            flight = self._leaders.start(key, func, args)
         try:
             await flight.landing.wait()
         except BaseException:  # this waiter leaves, and nobody else is touched
@@ -170,8 +170,8 @@ class Coalescer(Generic[K, V]):
         if isinstance(outcome, Value):
             value: V = outcome.value
             return value if starter or self._copy is None else self._copy(value)
+        failure = cast("Failure | Cancellation", outcome)
         try:
-            failure = cast("Failure | Cancellation", outcome)
             raise failure.to_raise(flight.key, alone=flight.waiters == 1)
         finally:
             # The traceback of the error holds this frame: it must not hold the error in turn.
@@ -211,7 +211,7 @@ class Coalescer(Generic[K, V]):
         if flight is None:
             return False
         self._owner.check_loop()
-        self._promote(self._table.detach(flight))
+        self._leaders.promote(self._table.detach(flight))
         return True
 
     def statistics(self) -> CoalescerStatistics:
@@ -235,79 +235,3 @@ class Coalescer(Generic[K, V]):
             return ()
         now = current_time()
         return tuple(flight.info(now) for flight in self._table)
-
-    # How a flight takes off, is led, and lands.
-
-    def _start(
-        self, key: Hashable, func: Callable[..., Awaitable[Any]], args: tuple[Any, ...]
-    ) -> _Flight:
-        flight = _Flight(key, (func, args))
-        self._table.add(flight)
-        flight.context = self._owner.context
-        if flight.place is Place.QUEUED:
-            flight.landing = Event()
-            # It will be started from its predecessor's task: the caller's context is here and now.
-            flight.context = flight.context or copy_context()
-        else:
-            self._take_off(flight)
-            flight.landing = flight.leader
-        return flight
-
-    def _take_off(self, flight: _Flight) -> None:
-        try:
-            flight.leader = self._owner.start(self._lead(flight), context=flight.context)
-        except Exception as exc:
-            self._table.land(flight, Failure(exc, exc.__traceback__))
-            raise
-
-    async def _lead(self, flight: _Flight) -> None:
-        """Run the work; let nothing out that is not meant for the owner.
-
-        On asyncio a cancellation that leaves a task cancels the whole group. So none leaves, whose
-        ever it was: with its landing a leader is at its end anyway.
-        """
-        if not self._table.begin(flight, current_time()):
-            return  # every waiter left before this first step
-        func, args = flight.work
-        del flight.work
-        outcome: Outcome[Any] | None
-        try:
-            result = func(*args)
-            if not isawaitable(result):
-                raise not_awaitable(func, result)  # noqa: TRY301 - an error of the work like others
-            outcome = Value(await result)
-        except BaseException as exc:
-            outcome = judge(exc)
-            if outcome is None:
-                self._abort()
-                self._land(flight, OWNER_GONE)
-                del flight
-                raise
-        self._land(flight, outcome)
-        # From Python 3.12 on, the frames of the work lead back to this one (`f_back`) and live as
-        # long as its exception does: nothing that holds the exception may be left in here.
-        del flight, outcome
-
-    def _land(self, flight: _Flight, outcome: Outcome[Any]) -> None:
-        successor = self._table.land(flight, outcome)
-        _wake(flight)
-        self._promote(successor)
-
-    def _promote(self, successor: _Flight | None) -> None:
-        if successor is None:
-            return
-        try:
-            self._take_off(successor)
-        except Exception:  # noqa: BLE001 - it has landed with that: a concern of its waiters only
-            _wake(successor)
-
-    def _abort(self) -> None:
-        self._owner.refuse_calls()
-        for flight in self._table.abort(OWNER_GONE):
-            _wake(flight)
-
-
-def _wake(flight: _Flight) -> None:
-    """Wake the waiters of a flight that has landed, as far as its leader's end does not do it."""
-    if isinstance(flight.landing, Event):
-        flight.landing.set()

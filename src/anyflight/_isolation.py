@@ -11,7 +11,7 @@ __all__ = ("isolated_copy",)
 
 from functools import lru_cache, partial
 from types import GetSetDescriptorType, MemberDescriptorType
-from typing import TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 E = TypeVar("E", bound=BaseException)
 Field: TypeAlias = MemberDescriptorType | GetSetDescriptorType
@@ -38,12 +38,12 @@ def isolated_copy(error: E) -> E | None:
 
 def _allocate(error: E) -> E:
     cls = type(error)
-    native = next(base for base in cls.__mro__ if not base.__flags__ & _HEAP_TYPE)
+    native: Any = next(base for base in cls.__mro__ if not base.__flags__ & _HEAP_TYPE)
     args = error.args
     if isinstance(error, BaseExceptionGroup):
-        members = cast("tuple[BaseException, ...]", error.exceptions)
-        args = (error.message, [isolated_copy(member) or member for member in members])
-    return native.__new__(cls, *args)
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        args = (group.message, [isolated_copy(member) or member for member in group.exceptions])
+    return cast("E", native.__new__(cls, *args))
 
 
 def _fill(copy: BaseException, error: BaseException) -> None:

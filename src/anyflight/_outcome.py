@@ -91,5 +91,5 @@ def _without_cancellations(exc: BaseException) -> BaseException | None:
     if isinstance(exc, cancelled):
         return None
     if isinstance(exc, BaseExceptionGroup):
-        return cast("BaseExceptionGroup[BaseException] | None", exc.split(cancelled)[1])
+        return cast("BaseExceptionGroup[BaseException]", exc).split(cancelled)[1]
     return exc

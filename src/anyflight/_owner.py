@@ -88,16 +88,16 @@ class Owner:
         except BaseExceptionGroup as group:
             # That there is a task group is no concern of the user's, and a leader adds to it only
             # what is no Exception (KeyboardInterrupt): so one exception alone comes out as itself.
-            if len(group.exceptions) > 1:
+            only, *others = group.exceptions
+            if others:
                 raise
-            only = group.exceptions[0]
             if only is exc_val or isinstance(exc_val, Exception):  # a group may be put in anew
                 return False
             raise only from None
         finally:
             self.phase = Phase.CLOSED
             self._token = self.context = None
-            del self._task_group
+            del self._task_group, exc_val, exc_tb  # the last two: their frames may lead here
 
     def start(
         self, leader: Coroutine[Any, Any, None], *, context: Context | None

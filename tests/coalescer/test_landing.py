@@ -44,8 +44,7 @@ async def test_law_6_a_call_after_the_landing_starts_a_new_flight_though_others_
 
     async def call(value: int) -> None:
         await gate.wait()
-        for _ in range(3):
-            values.append(await coalescer.execute(1, work, value))
+        values.extend([await coalescer.execute(1, work, value) for _ in range(3)])
 
     gate = anyio.Event()
     async with Coalescer[int, int]() as coalescer, anyio.create_task_group() as tasks:

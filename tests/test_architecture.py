@@ -1,0 +1,99 @@
+"""Imports point down, anyio is the only gate to a back end, and the public table is what it is."""
+
+from __future__ import annotations
+
+import ast
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import anyflight
+
+PACKAGE = Path(anyflight.__file__).parent
+# A module may import from lower floors only.
+FLOORS = {
+    "_checks": 0,
+    "_errors": 0,
+    "_events": 0,
+    "_isolation": 0,
+    "_outcome": 1,
+    "_owner": 1,
+    "_flight": 2,
+    "_leaders": 3,
+    "_coalescer": 4,
+    "__init__": 5,
+}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imports_of(path: Path) -> set[str]:
+    """Return what a module imports, at any depth; its own package's modules with a dot."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            found.add("." * node.level + (node.module or ""))
+    return found
+
+
+def test_every_module_has_its_floor() -> None:
+    assert {path.stem for path in MODULES} == set(FLOORS)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_imports_point_down(path: Path) -> None:
+    for name in imports_of(path):
+        if name.startswith("."):
+            assert FLOORS[name.lstrip(".")] < FLOORS[path.stem], f"{path.stem} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_only_anyio_and_the_standard_library_are_imported(path: Path) -> None:
+    roots = {name.partition(".")[0] for name in imports_of(path) if name[0] != "."}
+    assert roots <= (sys.stdlib_module_names - {"asyncio"}) | {"anyio"}
+
+
+def test_importing_the_package_loads_no_edge() -> None:
+    code = "import anyflight, sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    loaded = set(run.stdout.split()) - sys.stdlib_module_names
+    # What the interpreter loads at its start, an installed coverage among it, and what anyio needs.
+    code = code.replace("anyflight", "anyio.abc, anyio.lowlevel, typing_extensions")
+    start = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert loaded - set(start.stdout.split()) == {"anyflight"}
+
+
+def test_the_public_table() -> None:
+    assert set(anyflight.__all__) == {
+        "Coalescer",
+        "CoalescerError",
+        "CoalescerStatistics",
+        "FlightCancelledError",
+        "FlightInfo",
+        "FlightState",
+    }
+    assert {name for name in vars(anyflight) if not name.startswith("_")} >= set(anyflight.__all__)
+
+
+@pytest.mark.parametrize("name", anyflight.__all__)
+def test_everything_public_is_documented_and_known_by_its_public_name(name: str) -> None:
+    thing = getattr(anyflight, name)
+    assert thing.__module__ == "anyflight"
+    assert thing.__doc__
+
+
+def test_modules_stay_small() -> None:
+    lengths = {path.stem: len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
+    assert {name: length for name, length in lengths.items() if length > 320} == {}
+
+
+def test_errors_carry_their_key_and_can_be_pickled() -> None:
+    error = anyflight.FlightCancelledError("gone", ("tenant", 1))
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), again.key, str(again)) == (type(error), ("tenant", 1), "gone")
+    assert isinstance(error, anyflight.CoalescerError)
+    assert not isinstance(error, TimeoutError)
