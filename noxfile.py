@@ -80,7 +80,9 @@ def lint(session: nox.Session) -> None:
 def typing(session: nox.Session) -> None:
     """Check types, what the public table promises included."""
     _install_wheel(session, "tests", "typing")
-    session.run("mypy", "src", "examples", "demo", "tests/typing", "noxfile.py")
+    session.run(
+        "mypy", "src", "examples", "demo", "docs", "tests/typing", "conftest.py", "noxfile.py"
+    )
     session.run("pyright")
     session.run("pyright", "--verifytypes", "anyflight", "--ignoreexternal")
 
