@@ -16,7 +16,7 @@ from anyflight._flight import Flight, FlightTable, Place
 from anyflight._outcome import Cancellation, Failure, Outcome, Value
 
 VALUE = Value(1)
-FAILURE = Failure(ValueError(), None)
+FAILURE = Failure(ValueError())
 CANCELLATION = Cancellation("for a test")
 
 
@@ -149,14 +149,34 @@ class TestTransitions:
         assert not flights.leave(flight)
         assert list(flights) == []
 
-    def test_abort_lands_what_is_queued_and_leaves_what_runs_to_its_leader(self) -> None:
+    def test_abort_lands_what_has_not_begun_and_leaves_what_runs_to_its_leader(self) -> None:
         flights = table()
         first, queued, other = add(flights), add(flights), add(flights, "other")
+        starting = add(flights, "starting", begin=False)
         detached = add(flights, "detached")
         flights.detach(detached)
-        assert flights.abort(CANCELLATION) == [queued]
-        assert queued.outcome is CANCELLATION
+        assert flights.abort(CANCELLATION) == [queued, starting]
+        assert queued.outcome is starting.outcome is CANCELLATION
         assert set(flights) == {first, other, detached}
+
+    def test_it_lands_once(self) -> None:
+        flights = table()
+        flight, queued = add(flights), add(flights)
+        assert flights.land(flight, VALUE) is queued
+        assert flights.land(flight, FAILURE) is None
+        assert flight.outcome is VALUE
+        assert (flights.succeeded, flights.failed, len(flights)) == (1, 0, 1)
+
+    def test_no_flight_is_added_where_there_is_one_to_join(self) -> None:
+        flights = table()
+        first = add(flights, begin=False)
+        with pytest.raises(ValueError, match="a flight to join"):
+            flights.add(Flight("k"))
+        flights.begin(first, 0.0)
+        add(flights)
+        with pytest.raises(ValueError, match="a flight to join"):
+            flights.add(Flight("k"))
+        assert len(flights) == len(list(flights)) == 2
 
     @pytest.mark.parametrize(
         ("outcome", "counter"),
@@ -171,40 +191,56 @@ class TestTransitions:
         assert len(flights) == 0
 
     def test_a_key_that_changes_its_hash_harms_only_itself(self) -> None:
-        class Fickle:
-            value = 1
-
-            def __hash__(self) -> int:
-                return hash(self.value)
-
-            def __eq__(self, other: object) -> bool:
-                return isinstance(other, Fickle) and other.value == self.value
-
         flights = table()
-        fickle = Fickle()
+        fickle, stranger = Fickle(1), Fickle(2)
         first, queued = add(flights, fickle), add(flights, fickle)
         fickle.value = 2
-        stranger = Fickle()
-        stranger.value = 2
         other = add(flights, stranger)
         assert flights.land(first, VALUE) is queued
         assert flights.land(queued, VALUE) is None
         assert flights.current(stranger) is other
 
-    def test_a_queued_flight_whose_key_has_changed_its_hash_can_be_abandoned(self) -> None:
-        class Fickle:
-            value = 1
-
-            def __hash__(self) -> int:
-                return self.value
-
+    def test_a_key_that_has_its_old_hash_again_finds_no_flight_that_has_landed(self) -> None:
         flights = table()
-        fickle = Fickle()
+        fickle = Fickle(1)
+        first = add(flights, fickle)
+        fickle.value = 2
+        flights.land(first, VALUE)
+        fickle.value = 1
+        assert flights.join(fickle, fresh=False) is None
+        again = add(flights, fickle)
+        assert list(flights) == [again]
+
+    def test_a_queued_flight_whose_key_has_changed_its_hash_can_be_abandoned(self) -> None:
+        flights = table()
+        fickle = Fickle(1)
         add(flights, fickle)
         queued = add(flights, fickle)
         fickle.value = 2
         assert not flights.leave(queued)
         assert queued.state is FlightState.LANDED
+
+    def test_a_key_that_cannot_be_hashed_any_more_still_lands(self) -> None:
+        flights = table()
+        fickle = Fickle(1)
+        first, queued = add(flights, fickle), add(flights, fickle)
+        fickle.value = []
+        assert flights.land(first, VALUE) is queued
+        assert flights.land(queued, VALUE) is None
+        assert len(flights) == 0
+
+
+class Fickle:
+    """A key that can change its hash, which no key should."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Fickle) and other.value == self.value
 
 
 class Model:
@@ -315,6 +351,7 @@ class TableMachine(RuleBasedStateMachine):
         successor = self.table.land(flight, outcome)
         assert successor is (None if behind is None else self.flights[behind["number"]])
         assert flight.outcome is outcome
+        assert self.table.land(flight, FAILURE) is None
         assert not self.table.leave(flight)
 
     @rule(key=KEYS)
@@ -333,12 +370,12 @@ class TableMachine(RuleBasedStateMachine):
 
     @rule()
     def abort(self) -> None:
-        queued = [one for one in self.model.air if one["place"] == "queued"]
-        for one in queued:
+        unbegun = [one for one in self.model.air if not one["begun"]]
+        for one in unbegun:
             self.model.air.remove(one)
-        self.landed += len(queued)
+        self.landed += len(unbegun)
         aborted = self.table.abort(CANCELLATION)
-        assert set(aborted) == {self.flights[one["number"]] for one in queued}
+        assert set(aborted) == {self.flights[one["number"]] for one in unbegun}
 
     def pick(
         self, data: st.DataObject, suits: Callable[[dict[str, Any]], bool]
@@ -375,6 +412,7 @@ class TableMachine(RuleBasedStateMachine):
             if flight.place is Place.QUEUED:
                 assert self.table._current[flight.key].successor is flight
         assert self.table.flights == self.landed + len(in_the_air)  # 5
+        assert self.table.waiting == sum(flight.waiters for flight in in_the_air)
         assert self.calls == self.table.flights + self.table.joined
 
 

@@ -105,13 +105,61 @@ def test_a_copy_is_faithful(error: BaseException) -> None:
     assert str(copy) == str(error)
     assert repr(copy) == repr(error)
     assert vars(copy) == vars(error)
-    assert copy.__cause__ is error.__cause__
-    assert copy.__context__ is error.__context__
+    assert repr(copy.__cause__) == repr(error.__cause__)
+    assert repr(copy.__context__) == repr(error.__context__)
     assert copy.__suppress_context__ == error.__suppress_context__
     assert copy.__traceback__ is error.__traceback__
     for name in dir(error):  # also what lives in C structures and slots
         if not name.startswith("__") and not callable(getattr(error, name, None)):
             assert repr(getattr(copy, name, "empty")) == repr(getattr(error, name, "empty"))
+
+
+def test_what_was_raised_from_none_stays_so() -> None:
+    def fail() -> None:
+        try:
+            raise KeyError
+        except KeyError:
+            raise ValueError from None
+
+    copy = isolated_copy(raised(fail))
+    assert copy is not None
+    assert copy.__suppress_context__
+    assert isinstance(copy.__context__, KeyError)
+
+
+def test_the_chain_is_copied_and_keeps_its_shape() -> None:
+    inner = KeyError("inner")
+    outer = ValueError("outer")
+    outer.__cause__ = outer.__context__ = inner
+    inner.__context__ = outer  # a circle, which `raise` avoids and assignment does not
+    copy = isolated_copy(outer)
+    assert copy is not None
+    assert isinstance(copy.__cause__, KeyError)
+    assert copy.__cause__ is copy.__context__ is not inner
+    assert copy.__cause__.__context__ is copy
+
+
+def test_a_link_of_the_chain_that_cannot_be_copied_is_shared() -> None:
+    outer = ValueError("outer")
+    outer.__cause__ = outer.__context__ = stubborn = ReadOnlyArgs()
+    copy = isolated_copy(outer)
+    assert copy is not None
+    assert copy.__cause__ is copy.__context__ is stubborn
+
+
+def test_a_group_that_holds_one_exception_by_many_ways_is_copied_once_each() -> None:
+    group = ExceptionGroup("0", [ValueError()])
+    for level in range(60):  # by way of each level alone it would be 2 ** 60 copies
+        group = ExceptionGroup(str(level), [group, group])
+    copy = isolated_copy(group)
+    assert copy is not None
+    assert copy.exceptions[0] is copy.exceptions[1]
+
+
+def test_an_os_error_whose_args_name_another_class_now_is_not_copied_as_that() -> None:
+    error = OSError("plain")
+    error.args = (2, "no such file")
+    assert isolated_copy(error) is None
 
 
 def test_no_code_of_the_class_runs() -> None:

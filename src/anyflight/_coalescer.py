@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = ("Coalescer",)
 
 from collections.abc import Awaitable, Callable, Hashable
+from reprlib import repr as shortened
 from types import TracebackType
 from typing import Generic, Literal, Self, TypeVar, TypeVarTuple, Unpack, cast
 
@@ -47,20 +48,26 @@ class Coalescer(Generic[K, V]):
 
         anyio.run(main)
 
-    Open it with ``async with``: the block owns the tasks that run the work. On leaving the block,
-    new calls are refused and those under way are served to the end; if it is left by an error or a
-    cancellation, the work is cancelled and whoever waits gets :exc:`FlightCancelledError`. A closed
-    coalescer can be opened again, under another event loop too. It can be made at import time.
+    Open it with ``async with``: the block owns the tasks that run the work. As with a task group,
+    the task that enters the block must leave it, and no async generator should yield inside it.
 
-    Except for ``statistics`` and ``flights``, all is to be used in the event loop where it was
-    opened; from a worker thread, ``anyio.from_thread.run(coalescer.execute, key, func)`` works.
+    - On leaving the block, new calls are refused, also those that the work itself makes, and
+      flights go on to their end.
+    - If the block is left by an error or a cancellation, the work is cancelled, and whoever waits
+      for it gets :exc:`FlightCancelledError` when it has ended; its value, if it returns one in
+      spite of that. What was queued ends at once. The error comes out as it is, in no group.
+    - A closed coalescer can be opened again, under another event loop too. It can be made at
+      import time, before there is any.
+
+    All of it but ``statistics`` is to be used in the event loop where it was opened; from a worker
+    thread, ``anyio.from_thread.run(coalescer.execute, key, func)`` works.
 
     :param name: appears in the names of the leaders' tasks and in ``repr``
     :param on_abandon: what becomes of the work when every waiter has left: ``"cancel"`` cancels it,
         and calls made during its clean-up wait for a new execution that follows it; ``"finish"``
         lets it go on, and later calls may still join it
     :param copy: makes, of the value, what each waiter that joined gets; the starter gets the
-        original. For values that callers change
+        original, which no other waiter sees. For values that callers change
     :param context: the context variables that the work sees: a copy of the ``"caller"``'s, that is
         the starter's, or of those that were set when the coalescer was opened, the ``"owner"``'s,
         so that nothing of one request reaches work that is shared between requests
@@ -98,12 +105,14 @@ class Coalescer(Generic[K, V]):
         exc_tb: TracebackType | None,
     ) -> bool | None:
         """Close the coalescer: refuse new calls, and wait until all flights have landed."""
+        self._owner.check_entered()
         if exc_val is not None:
             self._leaders.abort()
         try:
             return await self._owner.close(exc_type, exc_val, exc_tb)
         finally:
-            del exc_val, exc_tb  # their frames may lead here
+            self._leaders.clear()
+            del exc_val, exc_tb  # whose frames may lead here
 
     async def execute(
         self,
@@ -124,8 +133,9 @@ class Coalescer(Generic[K, V]):
         when the last one has left is the work cancelled (see ``on_abandon``). This call waits
         neither for that nor for the work's clean-up.
 
-        This is a checkpoint, whether it returns a value or raises what the work raised. In a scope
-        that is cancelled already, nothing is started.
+        This is a checkpoint if it returns a value, raises what the work raised, or is refused; it
+        is none if it raises one of the errors of use below. In a scope that is cancelled already,
+        nothing is started.
 
         :param key: says which calls may share a result; compared as ``dict`` does. It must name
             all that the result depends on, the tenant or user included
@@ -135,22 +145,24 @@ class Coalescer(Generic[K, V]):
             is none from before this call was made. It waits for the running flight of the key to
             end, if there is one, and then flies together with all fresh calls made meanwhile
         :param timeout: how many seconds this call waits. Then it leaves, as if it were cancelled
-        :param fallback: called with ``args`` in the caller's own task when ``timeout`` is over
+        :param fallback: called with ``args`` in the caller's own task when ``timeout`` is over,
+            which then is bounded by nothing but the caller's scopes; not used without ``timeout``
         :raises Exception: what the function raised. Each waiter gets a copy of its own; an
             exception that cannot be copied faithfully is shared
         :raises TimeoutError: if ``timeout`` is over and there is no ``fallback``
         :raises FlightCancelledError: if the flight was cancelled, though not by its waiters leaving
         :raises anyio.ClosedResourceError: if the coalescer is closing or closed
         :raises RuntimeError: if it was never opened, or was opened in another event loop or thread
-        :raises TypeError: if the key is unhashable, or ``func`` or ``fallback`` is not callable
+        :raises TypeError: if the key is unhashable, ``func`` or ``fallback`` is not callable, or
+            ``timeout`` is no number
         :raises ValueError: if ``timeout`` is negative or NaN
         """
         if timeout is not None or fallback is not None:
             return await self._execute_within(key, func, args, fresh, timeout, fallback)
+        check_callable(func, "func")
         if self._owner.phase is not Phase.OPEN:
             await self._owner.refuse()
         self._owner.check_loop()
-        check_callable(func, "func")
         try:
             flight = self._table.join(key, fresh=fresh)
         except TypeError:
@@ -168,14 +180,21 @@ class Coalescer(Generic[K, V]):
             raise
         outcome = flight.outcome
         if isinstance(outcome, Value):
+            if starter and self._copy is not None and flight.waiters > 1:
+                return cast("V", outcome.give_original(self._copy))
             value: V = outcome.value
             return value if starter or self._copy is None else self._copy(value)
         failure = cast("Failure | Cancellation", outcome)
+        error = failure.to_raise(flight.key, alone=flight.waiters == 1)
+        context = error.__context__
         try:
-            raise failure.to_raise(flight.key, alone=flight.waiters == 1)
+            raise error
         finally:
+            if context is not None:
+                # If the caller is handling an exception, `raise` has put that in its place.
+                BaseException.__setattr__(error, "__context__", context)
             # The traceback of the error holds this frame: it must not hold the error in turn.
-            del flight, outcome, failure
+            del flight, outcome, failure, error, context
 
     async def _execute_within(  # noqa: PLR0913, PLR0917 - passes on what it was given
         self,
@@ -192,7 +211,7 @@ class Coalescer(Generic[K, V]):
         with move_on_after(timeout):
             return await self.execute(key, func, *args, fresh=fresh)
         if fallback is None:
-            raise TimeoutError(f"no outcome for key {key!r} within {timeout} seconds")
+            raise TimeoutError(f"no outcome for key {shortened(key)} within {timeout} seconds")
         return await fallback(*args)
 
     def forget(self, key: K) -> bool:
@@ -205,6 +224,7 @@ class Coalescer(Generic[K, V]):
 
         :return: True if there was a flight to detach
         :raises TypeError: if the key is unhashable
+        :raises RuntimeError: in another event loop or thread, if there is a flight
         """
         check_hashable(key)
         flight = self._table.current(key)
@@ -215,7 +235,11 @@ class Coalescer(Generic[K, V]):
         return True
 
     def statistics(self) -> CoalescerStatistics:
-        """Return the counters, and what is in the air now. Safe from any thread."""
+        """Return the counters, and what is in the air now.
+
+        May be called in any thread; but in another one than the event loop's it may come in the
+        middle of a change, so that the counters differ by one from what their identities say.
+        """
         table = self._table
         return CoalescerStatistics(
             calls=table.flights + table.joined + self._owner.refused,
@@ -226,12 +250,16 @@ class Coalescer(Generic[K, V]):
             failed=table.failed,
             cancelled=table.cancelled,
             in_flight=len(table),
-            waiting=sum(flight.waiters for flight in table),
+            waiting=table.waiting,
         )
 
     def flights(self) -> tuple[FlightInfo, ...]:
-        """Describe every flight in the air, a queued one right after the one it waits for."""
+        """Describe every flight in the air, a queued one right after the one it waits for.
+
+        :raises RuntimeError: in another event loop or thread, if there are flights
+        """
         if not len(self._table):
             return ()
+        self._owner.check_loop()
         now = current_time()
         return tuple(flight.info(now) for flight in self._table)

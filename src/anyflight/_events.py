@@ -65,7 +65,8 @@ class CoalescerStatistics:
         calls   == flights + joined + refused
         flights == succeeded + failed + cancelled + in_flight
 
-    :ivar calls: calls of ``execute`` whose arguments were accepted
+    :ivar calls: calls of ``execute`` that were taken or refused; not those with wrong arguments,
+        nor those that were cancelled before they could start a flight
     :ivar flights: calls that started a flight
     :ivar joined: calls that joined a flight: the executions that were saved
     :ivar refused: calls refused because the coalescer was closing or closed

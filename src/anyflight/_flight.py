@@ -16,7 +16,8 @@ Invariants, checked after every step of the property tests:
 2. A queued flight is the successor of exactly one flight; that one is current and has begun.
 3. A flight that has not begun has at least one waiter.
 4. A flight that has landed is in no part of the table.
-5. ``flights == succeeded + failed + cancelled +`` the number of flights in the table.
+5. ``flights == succeeded + failed + cancelled +`` the number of flights in the table, and
+   ``waiting`` is the sum of their waiters.
 """
 
 from __future__ import annotations
@@ -95,6 +96,7 @@ class FlightTable(Generic[F]):
         "flights",
         "joined",
         "succeeded",
+        "waiting",
     )
 
     def __init__(self, *, keep_abandoned: bool) -> None:
@@ -107,6 +109,8 @@ class FlightTable(Generic[F]):
         self.succeeded = 0
         self.failed = 0
         self.cancelled = 0
+        #: The sum of the waiters of all flights that have not landed.
+        self.waiting = 0
 
     def __iter__(self) -> Iterator[F]:
         """Yield the flights in the air: each current one before its queued one, then the rest."""
@@ -132,21 +136,28 @@ class FlightTable(Generic[F]):
         flight = self._current.get(key)
         if flight is None:
             return None
+        if flight.outcome is not None:  # left behind by a key whose hash changed in flight
+            del self._current[key]
+            return None
         if flight.began is not None and (fresh or not (flight.waiters or self._keep_abandoned)):
             flight = flight.successor
             if flight is None:
                 return None
         flight.waiters += 1
         self.joined += 1
+        self.waiting += 1
         return flight
 
     def add(self, flight: F) -> None:
         """Give a new flight, for which `join` found no other, its place: current, else queued."""
         holder = self._current.setdefault(flight.key, flight)
         if holder is not flight:
+            if holder.began is None or holder.successor is not None:
+                raise ValueError("there is a flight to join, so none may be added")
             flight.place = Place.QUEUED
             holder.successor = flight
         self.flights += 1
+        self.waiting += 1
 
     def begin(self, flight: F, now: float) -> bool:
         """Let the leader take its first step; False if the flight has landed meanwhile.
@@ -168,6 +179,7 @@ class FlightTable(Generic[F]):
         if flight.outcome is not None:
             return False
         flight.waiters -= 1
+        self.waiting -= 1
         if flight.waiters:
             return False
         if flight.began is None:
@@ -178,11 +190,16 @@ class FlightTable(Generic[F]):
     def land(self, flight: F, outcome: Outcome[Any]) -> F | None:
         """End a flight; return the one behind it, which takes off now.
 
+        A flight lands once: for one that has landed this does nothing.
+
         The order matters. First the flight leaves the table, then it stores its outcome; the caller
         wakes the waiters after that. A call made by any of them therefore starts a new flight.
         """
+        if flight.outcome is not None:
+            return None
         successor = self._remove(flight)
         flight.outcome = outcome
+        self.waiting -= flight.waiters
         if isinstance(outcome, Value):
             self.succeeded += 1
         elif isinstance(outcome, Failure):
@@ -199,22 +216,25 @@ class FlightTable(Generic[F]):
         return successor
 
     def abort(self, outcome: Cancellation) -> list[F]:
-        """Land every queued flight; return them. The others land when their leaders end."""
-        queued = [flight for flight in self if flight.place is Place.QUEUED]
-        for flight in queued:
+        """Land every flight that has not begun; return them. The others' leaders will land them."""
+        unbegun = [flight for flight in self if flight.began is None]
+        for flight in unbegun:
             self.land(flight, outcome)
-        return queued
+        return unbegun
 
     def _remove(self, flight: F) -> F | None:
         """Take a flight out; give its place, if that is its own, to the one behind it.
 
-        A flight removes only itself: one that was detached finds another in its old place, and so
-        may one whose key has changed its hash under way.
+        A flight removes only itself: one that was detached finds another in its old place, and one
+        whose key has changed its hash under way finds another or none.
         """
         if flight.place is Place.DETACHED:
             self._detached.remove(flight)
             return None
-        holder = self._current.get(flight.key)
+        try:
+            holder = self._current.get(flight.key)
+        except Exception:  # noqa: BLE001 - of the key's class; the flight lands all the same
+            holder = None
         if flight.place is Place.QUEUED:
             if holder is not None:
                 holder.successor = None

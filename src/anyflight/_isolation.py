@@ -25,33 +25,50 @@ _EMPTY = object()
 def isolated_copy(error: E) -> E | None:
     """Return a copy of ``error`` that can be raised beside it, or None if none would be faithful.
 
-    Faithful means: same class, args, attributes, slots, cause, context and traceback. The list of
-    notes is copied, and so are the exceptions in a group; all other values are shared.
+    Faithful means: same class, args, attributes, slots and traceback. The list of notes is copied,
+    and so are the cause, the context and the exceptions in a group, as far as they can be; all
+    other values are shared.
     """
+    return _copy(error, {})
+
+
+# The exceptions copied so far, by identity: a chain may lead to one of them by several ways. With
+# each copy goes its original, lest another object gets the same identity.
+Memo: TypeAlias = dict[int, tuple[BaseException, BaseException]]
+
+
+def _copy(error: E, memo: Memo) -> E | None:
+    if id(error) in memo:
+        return cast("E", memo[id(error)][1])
     try:
-        copy = _allocate(error)
-        _fill(copy, error)
+        copy = _allocate(error, memo)
+        if type(copy) is not type(error):
+            return None
+        memo[id(error)] = (error, copy)
+        _fill(copy, error, memo)
     except Exception:  # noqa: BLE001 - any refusal, by whatever class, means: not faithful
+        memo[id(error)] = (error, error)
         return None
     return copy
 
 
-def _allocate(error: E) -> E:
+def _allocate(error: E, memo: Memo) -> E:
     cls = type(error)
     native: Any = next(base for base in cls.__mro__ if not base.__flags__ & _HEAP_TYPE)
     args = error.args
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
-        args = (group.message, [isolated_copy(member) or member for member in group.exceptions])
+        args = (group.message, [_copy(each, memo) or each for each in group.exceptions])
     return cast("E", native.__new__(cls, *args))
 
 
-def _fill(copy: BaseException, error: BaseException) -> None:
+def _fill(copy: BaseException, error: BaseException, memo: Memo) -> None:
     # Past a `__setattr__` of the class: a frozen dataclass would refuse.
     assign = partial(BaseException.__setattr__, copy)
     assign("args", error.args)
-    assign("__cause__", error.__cause__)
-    assign("__context__", error.__context__)
+    for link in ("__cause__", "__context__"):
+        linked: BaseException | None = getattr(error, link)
+        assign(link, linked and (_copy(linked, memo) or linked))
     assign("__suppress_context__", error.__suppress_context__)
     assign("__traceback__", error.__traceback__)
     attributes = vars(error).copy()

@@ -20,20 +20,22 @@ from ._owner import Owner
 class LedFlight(Flight):
     """A flight with what its leader needs, and what its waiters wait for."""
 
-    __slots__ = ("context", "landing", "leader", "work")
+    __slots__ = ("context", "event", "landing", "leader", "work")
 
     def __init__(
         self, key: Hashable, work: tuple[Callable[..., Awaitable[Any]], tuple[Any, ...]]
     ) -> None:
         super().__init__(key)
-        #: The starter's function and arguments, until the leader takes them.
+        #: The starter's function and arguments.
         self.work = work
         #: The context to start the leader in; None: the one that is current when it is started.
         self.context: Context | None = None
         #: The task that runs the work, from take-off on.
         self.leader: TaskHandle[None]
-        #: What the waiters wait for. A leader's end wakes them at no extra cost; a flight that was
-        #: queued has waiters before it has a leader, so it pays for an event of its own.
+        #: Set by the landing, if the flight was queued: it had waiters before it had a leader.
+        self.event: Event | None = None
+        #: What the waiters wait for: that event, else the end of the leader, which costs nothing
+        #: more. Written once, before anybody waits.
         self.landing: TaskHandle[None] | Event
 
 
@@ -54,9 +56,10 @@ class Leaders:
         self._table.add(flight)
         flight.context = self._owner.context
         if flight.place is Place.QUEUED:
-            flight.landing = Event()
+            flight.landing = flight.event = Event()
             # It will be started from its predecessor's task: the caller's context is here and now.
-            flight.context = flight.context or copy_context()
+            if flight.context is None:
+                flight.context = copy_context()
         else:
             self._take_off(flight)
             flight.landing = flight.leader
@@ -72,16 +75,31 @@ class Leaders:
             _wake(successor)
 
     def abort(self) -> None:
-        """Refuse new calls and give up what is queued; the task group cancels what runs."""
+        """Refuse new calls, and give up what has not begun; the task group cancels what has."""
         self._owner.refuse_calls()
         for flight in self._table.abort(OWNER_GONE):
             _wake(flight)
 
+    def clear(self) -> None:
+        """Give up what is left when the task group has ended: flights whose leader never ran.
+
+        On asyncio that is what a native ``cancel()`` of a leader's task does before its first step,
+        and then its handle does not finish either: `TaskHandle` sets its event in a coroutine that
+        was never entered (anyio 4.14 to 4.16). No waiter shall hang for that.
+        """
+        for flight in list(self._table):
+            self._table.land(flight, OWNER_GONE)
+            _wake(flight)
+            flight.leader.coro.close()
+            flight.leader._finished_event.set()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
     def _take_off(self, flight: LedFlight) -> None:
+        leader = self._lead(flight)
         try:
-            flight.leader = self._owner.start(self._lead(flight), context=flight.context)
+            flight.leader = self._owner.start(leader, context=flight.context)
         except Exception as exc:
-            self._table.land(flight, Failure(exc, exc.__traceback__))
+            leader.close()
+            self._table.land(flight, Failure(exc))
             raise
 
     async def _lead(self, flight: LedFlight) -> None:
@@ -93,7 +111,6 @@ class Leaders:
         if not self._table.begin(flight, current_time()):
             return  # every waiter left before this first step
         func, args = flight.work
-        del flight.work
         outcome: Outcome[Any] | None
         try:
             result = func(*args)
@@ -107,6 +124,8 @@ class Leaders:
                 self._land(flight, OWNER_GONE)
                 del flight
                 raise
+            if outcome is OWNER_GONE and flight.waiters:
+                self.abort()  # not abandoned, so it is the owner: what is queued must not take off
         self._land(flight, outcome)
         # From Python 3.12 on, the frames of the work lead back to this one (`f_back`) and live as
         # long as its exception does: nothing that holds the exception may be left in here.
@@ -120,5 +139,5 @@ class Leaders:
 
 def _wake(flight: LedFlight) -> None:
     """Wake the waiters of a flight that has landed, as far as its leader's end does not do it."""
-    if isinstance(flight.landing, Event):
-        flight.landing.set()
+    if flight.event is not None:
+        flight.event.set()

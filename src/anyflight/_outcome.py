@@ -5,9 +5,13 @@ from __future__ import annotations
 __all__ = ("OWNER_GONE", "Cancellation", "Failure", "Outcome", "Value", "judge")
 
 import math
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from reprlib import repr as shortened
 from types import TracebackType
-from typing import Generic, TypeAlias, TypeVar, cast
+from typing import Generic, TypeAlias, TypeVar, cast, final
 
 from anyio import current_effective_deadline, get_cancelled_exc_class
 
@@ -17,33 +21,63 @@ from ._isolation import isolated_copy
 V = TypeVar("V")
 
 
-@dataclass(frozen=True, slots=True)
+@final
 class Value(Generic[V]):
-    """The work returned."""
+    """The work returned.
 
-    value: V
+    :ivar value: what it returned; if values are copied, perhaps a copy, see `give_original`
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: V) -> None:
+        self.value = value
+
+    def give_original(self, copy: Callable[[V], V]) -> V:
+        """Give the value away to the starter, and keep a copy for those who come after it.
+
+        The starter may change what it gets before the others wake.
+        """
+        value = self.value
+        with suppress(Exception):  # then the copies for the others fail too, each in its waiter
+            self.value = copy(value)
+        return value
 
 
-@dataclass(frozen=True, slots=True)
+@final
 class Failure:
     """The work raised an :class:`Exception`.
 
     The error here is never handed out while a copy can be: it is what the copies are made from, so
     it must stay as it was at the landing.
-
-    :ivar traceback: the leader's frames, as they were at the landing
     """
 
-    error: Exception
-    traceback: TracebackType | None
+    __slots__ = ("_cause", "_context", "_suppress_context", "_traceback", "error")
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self._cause = error.__cause__
+        self._context = error.__context__
+        self._suppress_context = error.__suppress_context__
+        self._traceback = error.__traceback__
 
     def to_raise(self, key: object, *, alone: bool) -> Exception:  # noqa: ARG002 - as of Cancellation
         """Return what a waiter shall raise; ``alone`` if there is no other waiter to protect."""
         if alone:
             return self.error
-        # The last resort is one instance for all. Its traceback would grow by the frames of each
-        # waiter that raises it, so each starts again from the leader's.
-        return isolated_copy(self.error) or self.error.with_traceback(self.traceback)
+        return isolated_copy(self.error) or self._restored()
+
+    def _restored(self) -> Exception:
+        """Return the one instance, the last resort, as it was before another waiter raised it.
+
+        Else its traceback would grow by the frames of each, and its context could be another's.
+        """
+        assign = partial(BaseException.__setattr__, self.error)
+        assign("__cause__", self._cause)
+        assign("__context__", self._context)
+        assign("__suppress_context__", self._suppress_context)
+        assign("__traceback__", self._traceback)
+        return self.error
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +93,9 @@ class Cancellation:
 
     def to_raise(self, key: object, *, alone: bool) -> Exception:  # noqa: ARG002 - as of Failure
         """Return what a waiter shall raise: never the cancellation itself."""
-        error = FlightCancelledError(
-            f"the flight for key {key!r} was cancelled: {self.reason}", key
-        )
-        error.__cause__ = self.cause
+        message = f"the flight for key {shortened(key)} was cancelled: {self.reason}"
+        error = FlightCancelledError(message, key)
+        error.__cause__ = self.cause and (isolated_copy(self.cause) or self.cause)
         return error
 
 
@@ -77,13 +110,21 @@ def judge(exc: BaseException) -> Failure | Cancellation | None:
     To be called where the exception was caught, in the leader, whose frame is taken off the
     traceback: it tells the reader nothing, and would tie the flight into a cycle with its outcome.
     """
+    try:
+        return _judge(exc)
+    except Exception as error:  # noqa: BLE001 - of the exception's class: it becomes the outcome
+        return Failure(error)
+
+
+def _judge(exc: BaseException) -> Failure | Cancellation | None:
     traceback = cast("TracebackType", exc.__traceback__)
-    rest = _without_cancellations(exc.with_traceback(traceback.tb_next))
+    BaseException.with_traceback(exc, traceback.tb_next)
+    rest = _without_cancellations(exc)
     if rest is None:
         if current_effective_deadline() == -math.inf:
             return OWNER_GONE  # or abandoned; but then nobody is left to be told
         return Cancellation("a cancellation that was not meant for it surfaced in the work", exc)
-    return Failure(rest, rest.__traceback__) if isinstance(rest, Exception) else None
+    return Failure(rest) if isinstance(rest, Exception) else None
 
 
 def _without_cancellations(exc: BaseException) -> BaseException | None:
@@ -91,5 +132,14 @@ def _without_cancellations(exc: BaseException) -> BaseException | None:
     if isinstance(exc, cancelled):
         return None
     if isinstance(exc, BaseExceptionGroup):
-        return cast("BaseExceptionGroup[BaseException]", exc).split(cancelled)[1]
+        return _without_members(cast("BaseExceptionGroup[BaseException]", exc), cancelled)
     return exc
+
+
+def _without_members(
+    group: BaseExceptionGroup[BaseException], unwanted: type[BaseException]
+) -> BaseException | None:
+    # Split only if there is a need: it makes new groups, of the class that `derive` chooses.
+    if group.subgroup(unwanted) is None:
+        return group
+    return group.split(unwanted)[1]

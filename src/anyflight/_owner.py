@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Owner",)
+__all__ = ("Owner", "Phase")
 
 from collections.abc import Coroutine
 from contextvars import Context, copy_context
@@ -31,10 +31,20 @@ class Owner:
     :param context: ``"owner"`` to start leaders in the context in which this was opened
     """
 
-    __slots__ = ("_context_of", "_task_group", "_token", "context", "label", "phase", "refused")
+    __slots__ = (
+        "_context_of",
+        "_leader_name",
+        "_task_group",
+        "_token",
+        "context",
+        "label",
+        "phase",
+        "refused",
+    )
 
     def __init__(self, label: str, *, context: Literal["caller", "owner"]) -> None:
         self.label = label
+        self._leader_name = f"{label} leader"
         #: Written by `open` and `close`, and by `refuse_calls`, which is the first part of closing.
         self.phase = Phase.NEW
         #: How many calls came while closing or closed.
@@ -53,8 +63,9 @@ class Owner:
         """Take calls from now on. Not a checkpoint."""
         if self._token is not None:
             raise RuntimeError(
-                f"{self} cannot be entered twice: open it once, where the program starts, "
-                "and let all callers share it"
+                f"{self} cannot be entered twice: open it once, where the program starts, and let "
+                "all callers share it (after an event loop that ended inside the block, make a new "
+                "one)"
             )
         task_group = create_task_group()
         await task_group.__aenter__()  # does not yield: nobody comes in between
@@ -67,43 +78,52 @@ class Owner:
         """Take no new calls from now on."""
         self.phase = Phase.CLOSING
 
+    def check_entered(self) -> None:
+        """Raise a :exc:`RuntimeError` if there is nothing to close, or not from here."""
+        if self._token is None:
+            raise RuntimeError(f"{self} was not entered")
+        self.check_loop()
+
     async def close(
         self,
         exc_type: type[BaseException] | None,
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
-    ) -> bool | None:
+    ) -> bool:
         """Wait until every leader has ended; with an exception, cancel them first."""
-        if self._token is None:
-            raise RuntimeError(f"{self} was not entered")
-        self.check_loop()
         self.refuse_calls()
         try:
-            suppressed = await self._task_group.__aexit__(exc_type, exc_val, exc_tb)
-            if exc_val is None:
-                # Leaders keep their cancellations to themselves, and a nursery of Trio goes by what
-                # its children raise: it says nothing of a cancellation that came while it waited.
-                await checkpoint_if_cancelled()
-            return suppressed  # noqa: TRY300 - one way out of a block that can raise
+            await self._task_group.__aexit__(exc_type, exc_val, exc_tb)
         except BaseExceptionGroup as group:
             # That there is a task group is no concern of the user's, and a leader adds to it only
             # what is no Exception (KeyboardInterrupt): so one exception alone comes out as itself.
             only, *others = group.exceptions
             if others:
                 raise
-            if only is exc_val or isinstance(exc_val, Exception):  # a group may be put in anew
-                return False
-            raise only from None
+        else:
+            if exc_val is not None:
+                # The group has cancelled the block for a leader's sake and thinks that all is well.
+                raise RuntimeError(f"{self}: a leader was cancelled from outside before it began")
+            # Leaders keep their cancellations to themselves, and a nursery of Trio goes by what its
+            # children raise: it says nothing of a cancellation that came while it waited.
+            await checkpoint_if_cancelled()
+            return False
         finally:
             self.phase = Phase.CLOSED
             self._token = self.context = None
-            del self._task_group, exc_val, exc_tb  # the last two: their frames may lead here
+            del self._task_group
+        try:
+            if only is exc_val or isinstance(exc_val, Exception):  # a group may be put in anew
+                return False
+            raise only
+        finally:
+            del only, exc_val, exc_tb  # whose frames may lead here
 
     def start(
         self, leader: Coroutine[Any, Any, None], *, context: Context | None
     ) -> TaskHandle[None]:
         """Start a leader. Its first step comes later, after the current one of this task."""
-        return self._task_group.create_task(leader, name=f"{self.label} leader", context=context)
+        return self._task_group.create_task(leader, name=self._leader_name, context=context)
 
     def check_loop(self) -> None:
         """Raise a :exc:`RuntimeError` outside of the event loop where this was opened."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import traceback
 import weakref
-from typing import Any
+from typing import Any, Self
 
 import anyio
 import anyio.lowlevel
@@ -150,6 +150,128 @@ async def test_law_8_a_class_that_cannot_be_rebuilt_from_its_args_arrives_whole(
         assert error.response is response
         assert error.request is request
         assert str(error) == "503"
+
+
+async def test_law_8_what_is_shared_brings_nothing_of_another_request() -> None:
+    async def call(request: str) -> None:
+        try:
+            raise LookupError(request)
+        except LookupError:
+            try:
+                await coalescer.execute("k", work)
+            except Uncopyable as exc:
+                contexts.append(repr(exc.__context__))
+
+    contexts: list[str] = []
+    work = Work(fail=Uncopyable())
+    async with Coalescer[str, int]() as coalescer, anyio.create_task_group() as tasks:
+        for request in ("1", "2", "3"):
+            tasks.start_soon(call, request)
+        await start_many(1, tasks, coalescer, "other", _nothing)
+        work.go.set()
+    assert sorted(contexts) == [f"LookupError('{request}')" for request in "123"]
+
+
+@pytest.mark.parametrize("waiters", [1, 2])
+async def test_law_8_the_works_own_context_survives_a_caller_that_handles_an_exception(
+    waiters: int,
+) -> None:
+    async def fail() -> int:
+        await go.wait()
+        try:
+            raise KeyError("of the work")
+        except KeyError:
+            raise ValueError("of the work")  # noqa: B904 - the context is what this is about
+
+    async def call() -> None:
+        try:
+            raise LookupError("of the caller")
+        except LookupError:
+            try:
+                await coalescer.execute("k", fail)
+            except ValueError as exc:
+                contexts.append(repr(exc.__context__))
+
+    go = anyio.Event()
+    contexts: list[str] = []
+    async with Coalescer[str, int]() as coalescer, anyio.create_task_group() as tasks:
+        for _ in range(waiters):
+            tasks.start_soon(call)
+        await start_many(1, tasks, coalescer, "other", _nothing)
+        go.set()
+    assert contexts == ["KeyError('of the work')"] * waiters
+
+
+async def test_law_8_a_cause_that_one_waiter_raises_is_its_own_too() -> None:
+    async def fail() -> int:
+        await go.wait()
+        raise ValueError from KeyError("cause")
+
+    go = anyio.Event()
+    async with Coalescer[str, int]() as coalescer, anyio.create_task_group() as tasks:
+        first, second = await start_many(2, tasks, coalescer, "k", fail)
+        go.set()
+    first.outcome.__cause__.add_note("mine")
+    assert repr(second.outcome.__cause__) == "KeyError('cause')"
+    assert not hasattr(second.outcome.__cause__, "__notes__")
+
+
+class CodedGroup(ExceptionGroup[Exception]):
+    """A group with an attribute and without `derive`: what `split` makes of it is another class."""
+
+    code: int
+
+    def __new__(cls, code: int, errors: list[Exception]) -> Self:
+        self = super().__new__(cls, "coded", errors)
+        self.code = code
+        return self
+
+
+@pytest.mark.parametrize("waiters", [1, 3])
+async def test_law_8_a_group_keeps_its_class_and_attributes(waiters: int) -> None:
+    for error in await failures(waiters, CodedGroup(7, [ValueError(1)])):
+        assert type(error) is CodedGroup
+        assert error.code == 7
+
+
+class Hostile(BaseExceptionGroup[BaseException]):
+    """A group that fails when its cancellations are to be taken out."""
+
+    def derive(self, _errors: object) -> Hostile:  # type: ignore[override]
+        raise ZeroDivisionError("in derive")
+
+
+async def test_an_exception_that_fails_to_be_judged_harms_only_its_own_flight() -> None:
+    async def work() -> int:
+        await go.wait()
+        raise Hostile(
+            "both",
+            [
+                ValueError(1),
+                anyio.get_cancelled_exc_class().__new__(anyio.get_cancelled_exc_class()),
+            ],
+        )
+
+    go, other = anyio.Event(), Work()
+    async with Coalescer[str, int]() as coalescer, anyio.create_task_group() as tasks:
+        bystander = (await start_many(1, tasks, coalescer, "other", other, 1))[0]
+        callers = await start_many(2, tasks, coalescer, "k", work)
+        go.set()
+        await anyio.wait_all_tasks_blocked()
+        assert {type(caller.outcome) for caller in callers} == {ZeroDivisionError}
+        other.go.set()
+    assert bystander.value == 1
+    assert_idle(coalescer)
+
+
+async def test_a_key_whose_repr_fails_hides_no_error() -> None:
+    class Shy:
+        def __repr__(self) -> str:
+            raise ZeroDivisionError
+
+    async with Coalescer[Shy, int]() as coalescer:
+        with pytest.raises(TimeoutError, match="no outcome for key <Shy instance"):
+            await coalescer.execute(Shy(), Work(), timeout=0)
 
 
 async def test_law_8_the_members_of_a_group_are_isolated_too() -> None:

@@ -9,7 +9,7 @@ import anyio.lowlevel
 import pytest
 
 from anyflight import Coalescer
-from tests.support import Work, assert_idle, start, start_many
+from tests.support import Work, assert_idle, settle, start, start_many
 
 pytestmark = pytest.mark.anyio
 
@@ -146,3 +146,31 @@ async def test_a_copy_that_fails_harms_only_the_waiter_it_was_made_for() -> None
         work.go.set()
     assert starter.value == 5
     assert str(joined.outcome) == "no copy"
+
+
+async def test_what_the_starter_does_to_the_original_at_once_the_others_do_not_see() -> None:
+    async def call() -> None:
+        value = await coalescer.execute("k", work, [1, 2])
+        seen.append(list(value))
+        value.clear()
+
+    seen: list[list[int]] = []
+    work = Work()
+    coalescer = Coalescer[str, list[int]](copy=list)
+    async with coalescer, anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(call)
+        await settle()
+        work.go.set()
+    assert seen == [[1, 2]] * 5
+
+
+async def test_a_starter_that_is_alone_pays_for_no_copy() -> None:
+    work = Work()
+    work.go.set()
+    async with Coalescer[str, int](copy=_refuse) as coalescer:
+        assert await coalescer.execute("k", work, 5) == 5
+
+
+def _refuse(_value: int) -> int:
+    raise AssertionError
