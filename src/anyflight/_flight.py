@@ -90,6 +90,7 @@ class FlightTable(Generic[F]):
     __slots__ = (
         "_current",
         "_detached",
+        "_in_flight",
         "_keep_abandoned",
         "cancelled",
         "failed",
@@ -109,6 +110,8 @@ class FlightTable(Generic[F]):
         self.succeeded = 0
         self.failed = 0
         self.cancelled = 0
+        # What there is now. Not derived, so that any thread can read it in the midst of a change.
+        self._in_flight = 0
         #: The sum of the waiters of all flights that have not landed.
         self.waiting = 0
 
@@ -121,7 +124,7 @@ class FlightTable(Generic[F]):
         yield from self._detached
 
     def __len__(self) -> int:
-        return self.flights - self.succeeded - self.failed - self.cancelled
+        return self._in_flight
 
     def current(self, key: Hashable) -> F | None:
         """Return the flight that holds the place of ``key``: starting, running or abandoned."""
@@ -157,6 +160,7 @@ class FlightTable(Generic[F]):
             flight.place = Place.QUEUED
             holder.successor = flight
         self.flights += 1
+        self._in_flight += 1
         self.waiting += 1
 
     def begin(self, flight: F, now: float) -> bool:
@@ -199,6 +203,7 @@ class FlightTable(Generic[F]):
             return None
         successor = self._remove(flight)
         flight.outcome = outcome
+        self._in_flight -= 1
         self.waiting -= flight.waiters
         if isinstance(outcome, Value):
             self.succeeded += 1
@@ -216,11 +221,11 @@ class FlightTable(Generic[F]):
         return successor
 
     def abort(self, outcome: Cancellation) -> list[F]:
-        """Land every flight that has not begun; return them. The others' leaders will land them."""
-        unbegun = [flight for flight in self if flight.began is None]
-        for flight in unbegun:
+        """Land every queued flight; return them. The others land when their leaders end."""
+        queued = [flight for flight in self if flight.place is Place.QUEUED]
+        for flight in queued:
             self.land(flight, outcome)
-        return unbegun
+        return queued
 
     def _remove(self, flight: F) -> F | None:
         """Take a flight out; give its place, if that is its own, to the one behind it.

@@ -14,7 +14,7 @@ from anyio import Event, TaskHandle, current_time
 from ._checks import not_awaitable
 from ._flight import Flight, FlightTable, Place
 from ._outcome import OWNER_GONE, Failure, Outcome, Value, judge
-from ._owner import Owner
+from ._owner import Owner, Phase
 
 
 class LedFlight(Flight):
@@ -76,7 +76,7 @@ class Leaders:
 
     def abort(self) -> None:
         """Refuse new calls, and give up what has not begun; the task group cancels what has."""
-        self._owner.refuse_calls()
+        self._owner.phase = Phase.ABORTING
         for flight in self._table.abort(OWNER_GONE):
             _wake(flight)
 
@@ -108,8 +108,10 @@ class Leaders:
         On asyncio a cancellation that leaves a task cancels the whole group. So none leaves, whose
         ever it was: with its landing a leader is at its end anyway.
         """
+        if self._owner.phase is Phase.ABORTING:
+            self._land(flight, OWNER_GONE)
         if not self._table.begin(flight, current_time()):
-            return  # every waiter left before this first step
+            return  # its owner is gone, or every waiter left, before this first step
         func, args = flight.work
         outcome: Outcome[Any] | None
         try:

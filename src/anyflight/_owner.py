@@ -16,11 +16,12 @@ from anyio.lowlevel import EventLoopToken, checkpoint, checkpoint_if_cancelled, 
 
 
 class Phase(Enum):
-    """NEW -> OPEN -> CLOSING -> CLOSED -> OPEN, and so on."""
+    """NEW -> OPEN -> CLOSING -> CLOSED -> OPEN and so on, with ABORTING after OPEN or CLOSING."""
 
     NEW = auto()
     OPEN = auto()
     CLOSING = auto()
+    ABORTING = auto()
     CLOSED = auto()
 
 
@@ -45,7 +46,7 @@ class Owner:
     def __init__(self, label: str, *, context: Literal["caller", "owner"]) -> None:
         self.label = label
         self._leader_name = f"{label} leader"
-        #: Written by `open` and `close`, and by `refuse_calls`, which is the first part of closing.
+        #: Written by `open` and `close`, and by who aborts. Calls are taken while it is OPEN.
         self.phase = Phase.NEW
         #: How many calls came while closing or closed.
         self.refused = 0
@@ -74,10 +75,6 @@ class Owner:
         self.context = copy_context() if self._context_of == "owner" else None
         self.phase = Phase.OPEN
 
-    def refuse_calls(self) -> None:
-        """Take no new calls from now on."""
-        self.phase = Phase.CLOSING
-
     def check_entered(self) -> None:
         """Raise a :exc:`RuntimeError` if there is nothing to close, or not from here."""
         if self._token is None:
@@ -91,7 +88,8 @@ class Owner:
         exc_tb: TracebackType | None,
     ) -> bool:
         """Wait until every leader has ended; with an exception, cancel them first."""
-        self.refuse_calls()
+        if self.phase is Phase.OPEN:
+            self.phase = Phase.CLOSING
         try:
             await self._task_group.__aexit__(exc_type, exc_val, exc_tb)
         except BaseExceptionGroup as group:
@@ -100,6 +98,9 @@ class Owner:
             only, *others = group.exceptions
             if others:
                 raise
+        except BaseException:
+            del exc_val, exc_tb  # whose frames lead here
+            raise
         else:
             if exc_val is not None:
                 # The group has cancelled the block for a leader's sake and thinks that all is well.
@@ -112,9 +113,9 @@ class Owner:
             self.phase = Phase.CLOSED
             self._token = self.context = None
             del self._task_group
+        if only is exc_val or isinstance(exc_val, Exception):  # a group may be put in anew
+            return False
         try:
-            if only is exc_val or isinstance(exc_val, Exception):  # a group may be put in anew
-                return False
             raise only
         finally:
             del only, exc_val, exc_tb  # whose frames may lead here

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import anyio
 import anyio.from_thread
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
 from anyflight import Coalescer
-from tests.support import Work, assert_idle, settle, start
+from tests.support import Work, assert_idle, settle, start, start_many
 
 
 async def one() -> int:
@@ -210,12 +212,51 @@ async def test_from_worker_threads_through_anyio() -> None:
 
 
 @pytest.mark.anyio
-async def test_statistics_may_be_read_in_any_thread() -> None:
+async def test_statistics_may_be_read_in_any_thread_while_all_is_moving() -> None:
+    def poll() -> None:
+        for _ in range(2000):
+            now = coalescer.statistics()
+            assert now.in_flight >= 0
+        done.set()
+
+    async def call(key: int) -> None:
+        while not done.is_set():
+            await coalescer.execute(key % 7, anyio.lowlevel.checkpoint, fresh=key % 2 == 0)
+
+    done = threading.Event()
+    async with Coalescer[int, None]() as coalescer, anyio.create_task_group() as tasks:
+        for key in range(20):
+            tasks.start_soon(call, key)
+        await anyio.to_thread.run_sync(poll)
+    assert_idle(coalescer)
+
+
+@pytest.mark.anyio
+async def test_statistics_count_every_flight_and_waiter_in_the_air() -> None:
+    work = Work()
+    async with Coalescer[int, int]() as coalescer, anyio.create_task_group() as tasks:
+        detached = await start_many(2, tasks, coalescer, 1, work, 1)
+        coalescer.forget(1)
+        await start_many(3, tasks, coalescer, 1, work, 1)
+        await start_many(4, tasks, coalescer, 1, work, 1, fresh=True)
+        now = coalescer.statistics()
+        assert (now.calls, now.flights, now.joined) == (9, 3, 6)
+        assert (now.in_flight, now.waiting) == (3, 9)
+        assert [info.waiters for info in coalescer.flights()] == [3, 4, 2]
+        detached[0].cancel()
+        await settle()
+        assert coalescer.statistics().waiting == 8
+        work.go.set()
+    assert_idle(coalescer)
+
+
+@pytest.mark.anyio
+async def test_flights_are_described_in_their_own_event_loop_only() -> None:
     work = Work()
     async with Coalescer[int, int]() as coalescer, anyio.create_task_group() as tasks:
         await start(tasks, coalescer, 1, work, 1)
-        now = await anyio.to_thread.run_sync(coalescer.statistics)
-        assert (now.in_flight, now.waiting) == (1, 1)
+        with pytest.raises(RuntimeError, match="another event loop or thread"):
+            await anyio.to_thread.run_sync(coalescer.flights)
         work.go.set()
 
 

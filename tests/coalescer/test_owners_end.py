@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Coroutine
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 import trio
 import trio.testing
 
 from anyflight import Coalescer, FlightCancelledError
-from tests.support import CANCELLED, WAYS, Caller, Work, assert_idle, settle, start, start_many
+from tests.support import (
+    ASYNCIO_BACKENDS,
+    CANCELLED,
+    WAYS,
+    Caller,
+    Work,
+    assert_idle,
+    settle,
+    start,
+    start_many,
+)
 
 
 class Owner:
@@ -90,8 +103,8 @@ async def test_law_10_an_owner_that_is_cancelled_or_fails_wakes_every_waiter(how
     assert {type(caller.outcome) for caller in callers} == {FlightCancelledError}
     assert {caller.outcome.key for caller in callers} == {"running", "detached"}
     assert "owner was cancelled" in str(callers[0].outcome)
-    assert work.cancelled == len(work.calls)
-    assert work.running == 0
+    # The two that ran; what was queued when the owner went was never called.
+    assert work.cancelled == len(work.calls) == 2
     assert_idle(owner.coalescer)
 
 
@@ -126,6 +139,158 @@ async def test_law_10_a_group_raised_in_the_body_comes_out_as_it_is() -> None:
         async with Coalescer[int, int]():
             raise group
     assert caught.value is group
+
+
+class Fatal(BaseException):
+    """What is no Exception and no cancellation, and does not stop asyncio's loop at once."""
+
+
+@pytest.mark.anyio
+async def test_law_10_what_is_no_exception_comes_out_of_the_owner_with_its_cause() -> None:
+    async def fatal() -> None:
+        await go.wait()
+        raise Fatal from ValueError("cause")
+
+    go, queued = anyio.Event(), Work()
+    async with anyio.create_task_group() as tasks:
+        with pytest.raises(Fatal) as caught:
+            async with Coalescer[str, Any]() as coalescer:
+                callers = await start_many(2, tasks, coalescer, "k", fatal)
+                callers += await start_many(2, tasks, coalescer, "k", queued, fresh=True)
+                callers += await start_many(1, tasks, coalescer, "other", Work())
+                go.set()
+                await anyio.sleep_forever()
+    assert repr(caught.value.__cause__) == "ValueError('cause')"
+    assert {type(caller.outcome) for caller in callers} == {FlightCancelledError}
+    assert queued.calls == []
+    assert_idle(coalescer)
+
+
+@pytest.mark.anyio
+async def test_law_10_several_errors_come_out_in_a_group() -> None:
+    async def fatal() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            raise Fatal
+
+    async with anyio.create_task_group() as tasks:
+        with pytest.raises(BaseExceptionGroup) as caught:
+            async with Coalescer[int, None]() as coalescer:
+                await start(tasks, coalescer, 1, fatal)
+                await start(tasks, coalescer, 2, fatal)
+                raise ValueError("of the body")
+    assert sorted(type(error).__name__ for error in caught.value.exceptions) == [
+        "Fatal",
+        "Fatal",
+        "ValueError",
+    ]
+
+
+@pytest.mark.anyio
+async def test_law_10_a_flight_that_has_not_begun_when_the_block_fails_is_not_called() -> None:
+    old, new = Work(), Work()
+    async with anyio.create_task_group() as tasks:
+        with pytest.raises(ValueError):
+            async with Coalescer[int, Any]() as coalescer:
+                await start(tasks, coalescer, 1, old, 1)
+                queued = await start(tasks, coalescer, 1, new, 2, fresh=True)
+                assert coalescer.forget(1)  # now the queued flight is starting
+                raise ValueError
+    assert isinstance(queued.outcome, FlightCancelledError)
+    assert new.calls == []
+    assert_idle(coalescer)
+
+
+@pytest.mark.anyio
+async def test_law_10_a_cancelled_owner_starts_nothing_though_its_block_is_shielded() -> None:
+    work, late = Work(), Work()
+    async with anyio.create_task_group() as tasks:
+        with anyio.CancelScope() as scope:
+            async with Coalescer[int, Any]() as coalescer:
+                running = await start(tasks, coalescer, 1, work, 1)
+                queued = await start(tasks, coalescer, 1, late, 2, fresh=True)
+                with anyio.CancelScope(shield=True):
+                    scope.cancel()
+                    await settle()
+                    assert isinstance(running.outcome, FlightCancelledError)
+                    assert isinstance(queued.outcome, FlightCancelledError)
+                    with pytest.raises(anyio.ClosedResourceError):
+                        await coalescer.execute(2, late, 3)
+    assert late.calls == []
+    assert_idle(coalescer)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("body", ["error", "cancelled"])
+async def test_law_10_leaving_the_block_keeps_no_frame_alive(body: str) -> None:
+    class Witness:
+        pass
+
+    async def own() -> None:
+        nonlocal witness
+        thing = Witness()
+        witness = weakref.ref(thing)
+        async with Coalescer[int, int]() as coalescer:
+            with anyio.move_on_after(0):
+                await coalescer.execute(1, anyio.sleep_forever)
+            if body == "error":
+                raise ValueError
+            await anyio.sleep_forever()
+
+    witness: Any = None
+    gc.collect()
+    gc.disable()
+    try:
+        with anyio.CancelScope() as scope:
+            scope.deadline = anyio.current_time() + (0.01 if body == "cancelled" else 60)
+            try:
+                await own()
+            except ValueError:
+                pass
+        await settle()
+        assert witness() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.anyio
+async def test_law_10_closing_what_was_never_opened_changes_nothing() -> None:
+    coalescer = Coalescer[int, int]()
+    with pytest.raises(RuntimeError, match="was not entered"):
+        await coalescer.__aexit__(ValueError, ValueError(), None)
+    with pytest.raises(RuntimeError, match=r"\(new\) is not open"):
+        await coalescer.execute(1, Work())
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ASYNCIO_BACKENDS[:2])  # an eager leader begins at once
+async def test_law_10_a_leader_cancelled_natively_before_its_first_step() -> None:
+    """What anyio does then is not in our hands: the group ends. But nobody hangs, or is misled."""
+    coalescer, work, other = Coalescer[int, int](), Work(), Work()
+    async with anyio.create_task_group() as tasks:
+        with pytest.raises(RuntimeError, match="cancelled from outside before it began"):
+            async with coalescer:
+                bystander = await start(tasks, coalescer, 2, other, 1)
+                callers = [Caller(), Caller()]
+
+                async def call() -> int:
+                    return await coalescer.execute(1, work, 1)
+
+                for caller in callers:
+                    tasks.start_soon(caller.run, "scope", call)
+                before = asyncio.all_tasks()
+                await anyio.lowlevel.checkpoint()
+                [leader] = asyncio.all_tasks() - before
+                leader.cancel()
+                await anyio.sleep_forever()
+    assert {type(caller.outcome) for caller in callers} == {FlightCancelledError}
+    assert isinstance(bystander.outcome, FlightCancelledError)
+    assert work.calls == []
+    assert_idle(coalescer)
+    work.go.set()
+    async with coalescer:
+        assert await coalescer.execute(1, work, 1) == 1
 
 
 @pytest.mark.anyio
