@@ -49,6 +49,8 @@ def _install_wheel(session: nox.Session, *groups: str) -> None:
     session.run("python", "-m", "build", "--wheel", "--outdir", str(WHEELS), silent=True)
     (wheel,) = WHEELS.glob("anyflight-*.whl")
     session.install(f"{wheel}[examples]", *nox.project.dependency_groups(PROJECT, *groups))
+    # In an environment that is used again (nox -r) pip would keep a wheel of the same version.
+    session.install("--force-reinstall", "--no-deps", str(wheel))
 
 
 @nox.session(python=PYTHONS)
