@@ -87,7 +87,7 @@ class Leaders:
         and then its handle does not finish either: `TaskHandle` sets its event in a coroutine that
         was never entered (anyio 4.14 to 4.16). No waiter shall hang for that.
         """
-        for flight in list(self._table):
+        for flight in [one for one in self._table if one.began is None]:
             self._table.land(flight, OWNER_GONE)
             _wake(flight)
             flight.leader.coro.close()
