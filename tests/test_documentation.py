@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,3 +17,14 @@ PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 def test_every_relative_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]*)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_the_first_example_prints_what_the_readme_says(backend: str) -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    example = page.partition("```python\n")[2].partition("```")[0]
+    example = example.replace("anyio.run(main)", f'anyio.run(main, backend="{backend}")')
+    run = subprocess.run(
+        [sys.executable, "-c", example], check=True, capture_output=True, text=True
+    )
+    assert f"It prints `{run.stdout.strip()}`" in page
