@@ -60,6 +60,15 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
+@nox.session(python=PYTHONS[0])
+def lowest(session: nox.Session) -> None:
+    """Run the tests of the package with the oldest anyio and Trio that are supported."""
+    _install_wheel(session, "tests")
+    # The pytest plugin of that anyio is older than pytest 9.
+    session.install("anyio==4.14.0", "trio==0.31.0", "pytest<9")
+    session.run("pytest", "tests/coalescer", "tests/test_flight.py", "tests/test_isolation.py")
+
+
 @nox.session(python=NEWEST)
 def coverage(session: nox.Session) -> None:
     """Run the tests and require that every branch of the package is taken."""
