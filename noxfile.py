@@ -1,10 +1,11 @@
-"""What a contributor runs: ``nox -s tests``, ``lint``, ``typing``, ``coverage``, ``demo``."""
+"""What a contributor runs; ``nox --list`` says what there is."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import nox
@@ -35,7 +36,8 @@ def _installed_pythons() -> list[str]:
                 os.environ["PATH"] = f"{interpreter.parent}{os.pathsep}{os.environ['PATH']}"
         if _runs(f"python{version}"):
             found.append(version)
-    return found
+    # On a machine with a later one alone, that is better than nothing.
+    return found or [f"{sys.version_info.major}.{sys.version_info.minor}"]
 
 
 PYTHONS = _installed_pythons()
@@ -103,3 +105,10 @@ def demo(session: nox.Session) -> None:
     """Measure the service of the examples, without and with coalescing, on a real PostgreSQL."""
     _install_wheel(session, "demo")
     session.run("python", "-m", "demo", *session.posargs)
+
+
+@nox.session(python=NEWEST)
+def service(session: nox.Session) -> None:
+    """Serve the example over HTTP on a PostgreSQL of its own, until Ctrl-C."""
+    _install_wheel(session, "servers")
+    session.run("python", "-m", "examples.user_service", *session.posargs)
