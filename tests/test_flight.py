@@ -416,4 +416,4 @@ class TableMachine(RuleBasedStateMachine):
 
 
 TestAgainstTheModel = TableMachine.TestCase
-TestAgainstTheModel.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestAgainstTheModel.settings = settings(stateful_step_count=60)

@@ -193,7 +193,7 @@ async def run(program: list[tuple[Any, ...]], on_abandon: Any, cancel_owner: boo
 
 @pytest.mark.parametrize("backend", [*ASYNCIO_BACKENDS, TRIO_BACKEND])
 @pytest.mark.parametrize("on_abandon", ["cancel", "finish"])
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(program=PROGRAMS, cancel_owner=st.booleans())
 def test_every_law_holds_in_random_programs(
     backend: Any, on_abandon: str, program: list[tuple[Any, ...]], cancel_owner: bool
