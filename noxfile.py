@@ -44,12 +44,23 @@ PYTHONS = _installed_pythons()
 NEWEST = PYTHONS[-1]
 
 
+built: list[Path] = []
+
+
+def _wheel(session: nox.Session) -> Path:
+    """Build the wheel, once for all sessions of this run."""
+    if not built:
+        session.install("build")
+        shutil.rmtree(WHEELS, ignore_errors=True)
+        session.run("python", "-m", "build", "--wheel", "--outdir", str(WHEELS), silent=True)
+        built.extend(WHEELS.glob("anyflight-*.whl"))
+    (wheel,) = built
+    return wheel
+
+
 def _install_wheel(session: nox.Session, *groups: str) -> None:
     """Install anyflight as users get it: from a wheel, with the extra of the examples."""
-    session.install("build")
-    shutil.rmtree(WHEELS, ignore_errors=True)
-    session.run("python", "-m", "build", "--wheel", "--outdir", str(WHEELS), silent=True)
-    (wheel,) = WHEELS.glob("anyflight-*.whl")
+    wheel = _wheel(session)
     session.install(f"{wheel}[examples]", *nox.project.dependency_groups(PROJECT, *groups))
     # In an environment that is used again (nox -r) pip would keep a wheel of the same version.
     session.install("--force-reinstall", "--no-deps", str(wheel))
