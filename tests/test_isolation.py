@@ -147,6 +147,21 @@ def test_a_link_of_the_chain_that_cannot_be_copied_is_shared() -> None:
     assert copy.__cause__ is copy.__context__ is stubborn
 
 
+class Falsy(ValueError):
+    def __len__(self) -> int:
+        return 0
+
+
+def test_an_exception_that_is_false_is_copied_wherever_it_stands() -> None:
+    outer = ExceptionGroup("group", [Falsy("member")])
+    outer.__cause__ = outer.__context__ = Falsy("link")
+    copy = isolated_copy(outer)
+    assert copy is not None
+    assert copy.exceptions[0] is not outer.exceptions[0]
+    assert copy.__cause__ is not outer.__cause__
+    assert isolated_copy(Falsy()) is not None
+
+
 def test_a_group_that_holds_one_exception_by_many_ways_is_copied_once_each() -> None:
     group = ExceptionGroup("0", [ValueError()])
     for level in range(60):  # by way of each level alone it would be 2 ** 60 copies

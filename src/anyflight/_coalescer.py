@@ -178,14 +178,14 @@ class Coalescer(Generic[K, V]):
             if self._table.leave(flight):
                 flight.leader.cancel()
             raise
-        outcome = flight.outcome
+        outcome, alone = flight.outcome, flight.waiters == 1
         if isinstance(outcome, Value):
-            if starter and self._copy is not None and flight.waiters > 1:
-                return cast("V", outcome.give_original(self._copy))
             value: V = outcome.value
-            return value if starter or self._copy is None else self._copy(value)
+            if self._copy is not None:
+                value = outcome.to_return(self._copy, starter=starter, alone=alone)
+            return value
         failure = cast("Failure | Cancellation", outcome)
-        error = failure.to_raise(flight.key, alone=flight.waiters == 1)
+        error = failure.to_raise(flight.key, alone=alone)
         context = error.__context__
         try:
             raise error

@@ -7,7 +7,7 @@ code of the class runs: the object is allocated as its built-in base does it, th
 
 from __future__ import annotations
 
-__all__ = ("isolated_copy",)
+__all__ = ("copied_or_shared", "isolated_copy")
 
 from functools import lru_cache, partial
 from types import GetSetDescriptorType, MemberDescriptorType
@@ -29,6 +29,12 @@ def isolated_copy(error: E) -> E | None:
     and so are the cause, the context and the exceptions in a group, as far as they can be; all
     other values are shared.
     """
+    copy = copied_or_shared(error)
+    return None if copy is error else copy
+
+
+def copied_or_shared(error: E) -> E:
+    """Return what `isolated_copy` does; ``error`` itself where that would be None."""
     return _copy(error, {})
 
 
@@ -37,19 +43,19 @@ def isolated_copy(error: E) -> E | None:
 Memo: TypeAlias = dict[int, tuple[BaseException, BaseException]]
 
 
-def _copy(error: E, memo: Memo) -> E | None:
+def _copy(error: E, memo: Memo) -> E:
     if id(error) in memo:
         return cast("E", memo[id(error)][1])
     try:
         copy = _allocate(error, memo)
-        if type(copy) is not type(error):
-            return None
-        memo[id(error)] = (error, copy)
-        _fill(copy, error, memo)
-    except Exception:  # noqa: BLE001 - any refusal, by whatever class, means: not faithful
-        memo[id(error)] = (error, error)
-        return None
-    return copy
+        if type(copy) is type(error):
+            memo[id(error)] = (error, copy)
+            _fill(copy, error, memo)
+            return copy
+    except Exception:  # noqa: BLE001, S110 - any refusal, by whatever class, means: not faithful
+        pass
+    memo[id(error)] = (error, error)
+    return error
 
 
 def _allocate(error: E, memo: Memo) -> E:
@@ -58,7 +64,7 @@ def _allocate(error: E, memo: Memo) -> E:
     args = error.args
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
-        args = (group.message, [_copy(each, memo) or each for each in group.exceptions])
+        args = (group.message, [_copy(each, memo) for each in group.exceptions])
     return cast("E", native.__new__(cls, *args))
 
 
@@ -68,7 +74,8 @@ def _fill(copy: BaseException, error: BaseException, memo: Memo) -> None:
     assign("args", error.args)
     for link in ("__cause__", "__context__"):
         linked: BaseException | None = getattr(error, link)
-        assign(link, linked and (_copy(linked, memo) or linked))
+        # Asked for None, not for truth: an exception may have a length, and that may be zero.
+        assign(link, None if linked is None else _copy(linked, memo))
     assign("__suppress_context__", error.__suppress_context__)
     assign("__traceback__", error.__traceback__)
     attributes = vars(error).copy()

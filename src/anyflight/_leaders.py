@@ -91,6 +91,7 @@ class Leaders:
             self._table.land(flight, OWNER_GONE)
             _wake(flight)
             flight.leader.coro.close()
+            # There is no public way to it.
             flight.leader._finished_event.set()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
     def _take_off(self, flight: LedFlight) -> None:

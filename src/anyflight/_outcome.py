@@ -16,7 +16,7 @@ from typing import Generic, TypeAlias, TypeVar, cast, final
 from anyio import current_effective_deadline, get_cancelled_exc_class
 
 from ._errors import FlightCancelledError
-from ._isolation import isolated_copy
+from ._isolation import copied_or_shared, isolated_copy
 
 V = TypeVar("V")
 
@@ -25,7 +25,7 @@ V = TypeVar("V")
 class Value(Generic[V]):
     """The work returned.
 
-    :ivar value: what it returned; if values are copied, perhaps a copy, see `give_original`
+    :ivar value: what it returned; if values are copied, perhaps a copy, see `to_return`
     """
 
     __slots__ = ("value",)
@@ -33,14 +33,16 @@ class Value(Generic[V]):
     def __init__(self, value: V) -> None:
         self.value = value
 
-    def give_original(self, copy: Callable[[V], V]) -> V:
-        """Give the value away to the starter, and keep a copy for those who come after it.
-
-        The starter may change what it gets before the others wake.
-        """
+    def to_return(self, copy: Callable[[V], V], *, starter: bool, alone: bool) -> V:
+        """Return what a waiter shall get: a copy, or the original if it is the starter."""
         value = self.value
-        with suppress(Exception):  # then the copies for the others fail too, each in its waiter
-            self.value = copy(value)
+        if not starter:
+            return copy(value)
+        if not alone:
+            # It may change what it gets before the others wake: they are to copy from a copy. If
+            # that cannot be made, theirs fail too, each in its waiter.
+            with suppress(Exception):
+                self.value = copy(value)
         return value
 
 
@@ -65,7 +67,8 @@ class Failure:
         """Return what a waiter shall raise; ``alone`` if there is no other waiter to protect."""
         if alone:
             return self.error
-        return isolated_copy(self.error) or self._restored()
+        copy = isolated_copy(self.error)
+        return self._restored() if copy is None else copy
 
     def _restored(self) -> Exception:
         """Return the one instance, the last resort, as it was before another waiter raised it.
@@ -95,7 +98,7 @@ class Cancellation:
         """Return what a waiter shall raise: never the cancellation itself."""
         message = f"the flight for key {shortened(key)} was cancelled: {self.reason}"
         error = FlightCancelledError(message, key)
-        error.__cause__ = self.cause and (isolated_copy(self.cause) or self.cause)
+        error.__cause__ = None if self.cause is None else copied_or_shared(self.cause)
         return error
 
 

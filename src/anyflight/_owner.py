@@ -51,7 +51,7 @@ class Owner:
         #: How many calls came while closing or closed.
         self.refused = 0
         self._context_of = context
-        # These three hold from opening to closing, that is in the phases OPEN and CLOSING.
+        # These three hold in the phases OPEN, CLOSING and ABORTING.
         self._task_group: TaskGroup
         self._token: EventLoopToken | None = None
         #: The context to start leaders in; None: the one that is current when they are started.
