@@ -205,6 +205,6 @@ def assert_idle(coalescer: Coalescer[Any, Any]) -> None:
     now = coalescer.statistics()
     assert now.in_flight == now.waiting == 0
     assert coalescer.flights() == ()
-    assert now.calls == now.flights + now.joined + now.refused
-    assert now.flights == now.succeeded + now.failed + now.cancelled
+    assert now.calls + now.retried == now.flights + now.joined + now.refused
+    assert now.flights == now.succeeded + now.failed + now.cancelled + now.timed_out
     assert len(list(coalescer._table)) == 0

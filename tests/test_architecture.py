@@ -18,13 +18,21 @@ FLOORS = {
     "_checks": 0,
     "_errors": 0,
     "_events": 0,
+    "_in_context": 0,
     "_isolation": 0,
+    "_observer": 0,
     "_outcome": 1,
+    "_policies": 1,
     "_owner": 1,
     "_flight": 2,
-    "_leaders": 3,
-    "_coalescer": 4,
-    "__init__": 5,
+    "_announcer": 3,
+    "_led_flight": 3,
+    "_deadlines": 4,
+    "_deadlock": 4,
+    "_leaders": 5,
+    "_calls": 6,
+    "_coalescer": 7,
+    "__init__": 8,
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
@@ -69,12 +77,21 @@ def test_importing_the_package_loads_no_edge() -> None:
 
 def test_the_public_table() -> None:
     assert set(anyflight.__all__) == {
+        "CallJoined",
+        "CallLeft",
         "Coalescer",
         "CoalescerError",
         "CoalescerStatistics",
+        "DeadlockError",
         "FlightCancelledError",
         "FlightInfo",
+        "FlightLanded",
+        "FlightOutcome",
+        "FlightStarted",
         "FlightState",
+        "FlightTimeoutError",
+        "Instrument",
+        "TooManyWaitersError",
     }
     assert {name for name in vars(anyflight) if not name.startswith("_")} >= set(anyflight.__all__)
 

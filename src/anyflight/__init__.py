@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 __all__ = (
+    "CallJoined",
+    "CallLeft",
     "Coalescer",
     "CoalescerError",
     "CoalescerStatistics",
+    "DeadlockError",
     "FlightCancelledError",
     "FlightInfo",
+    "FlightLanded",
+    "FlightOutcome",
+    "FlightStarted",
     "FlightState",
+    "FlightTimeoutError",
+    "Instrument",
+    "TooManyWaitersError",
 )
 
 from ._coalescer import Coalescer
-from ._errors import CoalescerError, FlightCancelledError
-from ._events import CoalescerStatistics, FlightInfo, FlightState
+from ._errors import (
+    CoalescerError,
+    DeadlockError,
+    FlightCancelledError,
+    FlightTimeoutError,
+    TooManyWaitersError,
+)
+from ._events import (
+    CallJoined,
+    CallLeft,
+    CoalescerStatistics,
+    FlightInfo,
+    FlightLanded,
+    FlightOutcome,
+    FlightStarted,
+    FlightState,
+    Instrument,
+)
 
 # Where a class is defined is nobody's business but this package's.
-for _class in (
-    Coalescer,
-    CoalescerError,
-    CoalescerStatistics,
-    FlightCancelledError,
-    FlightInfo,
-    FlightState,
-):
-    _class.__module__ = __name__
+for _name in __all__:
+    globals()[_name].__module__ = __name__

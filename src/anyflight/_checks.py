@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ("check_callable", "check_choice", "check_hashable", "check_timeout", "not_awaitable")
+__all__ = (
+    "check_callable",
+    "check_choice",
+    "check_count",
+    "check_duration",
+    "check_exceptions",
+    "check_hashable",
+    "check_instance",
+    "check_timeout",
+    "not_awaitable",
+)
 
 from collections.abc import Hashable
 from inspect import iscoroutine
+from typing import cast
 
 
 def check_callable(func: object, argument: str) -> None:
@@ -37,12 +48,43 @@ def check_hashable(key: Hashable) -> None:
 
 def check_timeout(timeout: object) -> None:
     """Raise unless ``timeout`` is None or a number of seconds, zero and infinity included."""
-    if timeout is None:
-        return
-    if not isinstance(timeout, (int, float)):
-        raise TypeError(f"timeout must be a number of seconds or None, not {_kind(timeout)}")
-    if not timeout >= 0:  # written so that NaN fails too
+    if timeout is not None and not _seconds(timeout, "timeout") >= 0:  # NaN is to fail too
         raise ValueError(f"timeout must not be negative or NaN, but is {timeout!r} seconds")
+
+
+def check_duration(value: object, argument: str) -> None:
+    """Raise unless ``value`` is None or a positive number of seconds, infinity included."""
+    if value is not None and not _seconds(value, argument) > 0:
+        raise ValueError(f"{argument} must be greater than zero seconds, but is {value!r}")
+
+
+def check_count(value: object, argument: str) -> None:
+    """Raise unless ``value`` is None or a whole number of one or more."""
+    if value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{argument} must be a whole number or None, not {_kind(value)}")
+    if value < 1:
+        raise ValueError(f"{argument} must be one or more, not {value}")
+
+
+def check_exceptions(value: object, argument: str) -> None:
+    """Raise a :exc:`TypeError` unless ``value`` is a class of :exc:`Exception`, or a tuple of such.
+
+    A class of cancellations is none: a cancellation is not an error of the work.
+    """
+    for one in cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,):
+        if not (isinstance(one, type) and issubclass(one, Exception)):
+            raise TypeError(
+                f"{argument} must be a subclass of Exception, or a tuple of such, not {one!r}"
+            )
+
+
+def check_instance(value: object, argument: str, kind: type) -> None:
+    """Raise a :exc:`TypeError` unless ``value`` is an instance of ``kind``."""
+    if not isinstance(value, kind):
+        hint = f": write {value.__name__}()" if isinstance(value, type) else ""
+        raise TypeError(f"{argument} must be of type {kind.__qualname__}, not {_kind(value)}{hint}")
 
 
 def not_awaitable(func: object, result: object) -> TypeError:
@@ -52,6 +94,12 @@ def not_awaitable(func: object, result: object) -> TypeError:
         f"{name} returned {_kind(result)}, which cannot be awaited: "
         "pass an async function, or wrap a blocking one with anyio.to_thread.run_sync"
     )
+
+
+def _seconds(value: object, argument: str) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TypeError(f"{argument} must be a number of seconds or None, not {_kind(value)}")
+    return value
 
 
 def _kind(value: object) -> str:

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 __all__ = ("Coalescer",)
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from reprlib import repr as shortened
 from types import TracebackType
-from typing import Generic, Literal, Self, TypeVar, TypeVarTuple, Unpack, cast
+from typing import Generic, Literal, Self, TypeVar, TypeVarTuple, Unpack
 
-from anyio import current_time, move_on_after
+from anyio import CapacityLimiter, current_time, move_on_after
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from ._checks import check_callable, check_choice, check_hashable, check_timeout
-from ._events import CoalescerStatistics, FlightInfo
+from ._announcer import Announcer
+from ._calls import Calls, refuse
+from ._checks import check_callable, check_hashable, check_timeout
+from ._events import CoalescerStatistics, FlightInfo, Instrument
 from ._flight import FlightTable
-from ._leaders import Leaders, LedFlight
-from ._outcome import Cancellation, Failure, Value
+from ._leaders import Leaders
+from ._led_flight import LedFlight
 from ._owner import Owner, Phase
+from ._policies import Policies
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -66,29 +69,62 @@ class Coalescer(Generic[K, V]):
     :param on_abandon: what becomes of the work when every waiter has left: ``"cancel"`` cancels it,
         and calls made during its clean-up wait for a new execution that follows it; ``"finish"``
         lets it go on, and later calls may still join it
+    :param retry_on: errors after which the calls that *joined* a flight fly once more, all of them
+        together; the second outcome is final. The starter always gets its own error. So a failing
+        key costs N waiters at most two executions, and no waiter an error of somebody else's luck
+    :param flight_timeout: how many seconds a flight may take from its take-off, the time in which
+        it waits for a token of the limiter included. At the deadline its work is cancelled, its
+        waiters get :exc:`FlightTimeoutError` at once, and the key is free, even if the work ignores
+        its cancellation
+    :param max_join_age: how many seconds after the call of its function a flight may be joined. A
+        call that comes later detaches it and starts a new one beside it: of work that takes S
+        seconds, at most ``ceil(S / max_join_age)`` executions overlap
+    :param max_waiters: how many calls may wait for one flight, the starter included
+    :param limiter: bounds how many leaders run work at once; may be shared with other coalescers
+        and with code of your own
     :param copy: makes, of the value, what each waiter that joined gets; the starter gets the
         original, which no other waiter sees. For values that callers change
     :param context: the context variables that the work sees: a copy of the ``"caller"``'s, that is
         the starter's, or of those that were set when the coalescer was opened, the ``"owner"``'s,
         so that nothing of one request reaches work that is shared between requests
+    :param instruments: told of each flight and call, see :class:`Instrument`
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - policies are independent of each other
         self,
         *,
         name: str = "coalescer",
         on_abandon: Literal["cancel", "finish"] = "cancel",
+        retry_on: type[Exception] | tuple[type[Exception], ...] = (),
+        flight_timeout: float | None = None,
+        max_join_age: float | None = None,
+        max_waiters: int | None = None,
+        limiter: CapacityLimiter | None = None,
         copy: Callable[[V], V] | None = None,
         context: Literal["caller", "owner"] = "caller",
+        instruments: Iterable[Instrument] = (),
     ) -> None:
-        check_choice(on_abandon, "on_abandon", ("cancel", "finish"))
-        check_choice(context, "context", ("caller", "owner"))
-        if copy is not None:
-            check_callable(copy, "copy")
-        self._copy = copy
-        self._owner = Owner(f"{type(self).__name__} {name!r}", context=context)
-        self._table: FlightTable[LedFlight] = FlightTable(keep_abandoned=on_abandon == "finish")
-        self._leaders = Leaders(self._table, self._owner)
+        policies = Policies(
+            name=name,
+            on_abandon=on_abandon,
+            retry_on=retry_on,
+            flight_timeout=flight_timeout,
+            max_join_age=max_join_age,
+            max_waiters=max_waiters,
+            limiter=limiter,
+            copy=copy,
+            context=context,
+            instruments=instruments,
+        )
+        self._owner = Owner(f"{type(self).__name__} {name!r}")
+        self._table: FlightTable[LedFlight] = FlightTable(
+            keep_abandoned=on_abandon == "finish",
+            max_waiters=max_waiters,
+            max_join_age=max_join_age,
+            observer=Announcer(name, policies.instruments) if policies.instruments else None,
+        )
+        self._leaders = Leaders(self._table, self._owner, policies)
+        self._calls: Calls[V] = Calls(self._table, self._owner, self._leaders, policies)
 
     def __repr__(self) -> str:
         return f"<{self._owner}, {len(self._table)} in flight>"
@@ -106,7 +142,9 @@ class Coalescer(Generic[K, V]):
     ) -> bool | None:
         """Close the coalescer: refuse new calls, and wait until all flights have landed."""
         self._owner.check_entered()
-        if exc_val is not None:
+        if exc_val is None:
+            self._leaders.close()
+        else:
             self._leaders.abort()
         try:
             return await self._owner.close(exc_type, exc_val, exc_tb)
@@ -150,6 +188,10 @@ class Coalescer(Generic[K, V]):
         :raises Exception: what the function raised. Each waiter gets a copy of its own; an
             exception that cannot be copied faithfully is shared
         :raises TimeoutError: if ``timeout`` is over and there is no ``fallback``
+        :raises FlightTimeoutError: if the flight took longer than ``flight_timeout``
+        :raises TooManyWaitersError: if ``max_waiters`` calls wait for the flight already
+        :raises DeadlockError: if this call is made in the work of a flight, and the flight that it
+            would wait for waits for that one
         :raises FlightCancelledError: if the flight was cancelled, though not by its waiters leaving
         :raises anyio.ClosedResourceError: if the coalescer is closing or closed
         :raises RuntimeError: if it was never opened, or was opened in another event loop or thread
@@ -163,38 +205,20 @@ class Coalescer(Generic[K, V]):
         if self._owner.phase is not Phase.OPEN:
             await self._owner.refuse()
         self._owner.check_loop()
-        try:
-            flight = self._table.join(key, fresh=fresh)
-        except TypeError:
-            check_hashable(key)
-            raise
+        flight = self._calls.find(key, fresh=fresh)
         starter = flight is None
         if flight is None:
             await checkpoint_if_cancelled()  # raises or returns at once: nobody comes in between
-            flight = self._leaders.start(key, func, args)
+            flight = self._leaders.start(key, (func, args))
+        elif not self._table.join(flight):
+            await refuse(flight)
+        await self._leaders.wait(flight)
         try:
-            await flight.landing.wait()
-        except BaseException:  # this waiter leaves, and nobody else is touched
-            if self._table.leave(flight):
-                flight.leader.cancel()
-            raise
-        outcome, alone = flight.outcome, flight.waiters == 1
-        if isinstance(outcome, Value):
-            value: V = outcome.value
-            if self._copy is not None:
-                value = outcome.to_return(self._copy, starter=starter, alone=alone)
-            return value
-        failure = cast("Failure | Cancellation", outcome)
-        error = failure.to_raise(flight.key, alone=alone)
-        context = error.__context__
-        try:
-            raise error
+            if self._calls.fly_once_more(flight, starter=starter):
+                return await self._calls.again(flight, (func, args), fresh=fresh)
+            return self._calls.deliver(flight, starter=starter)
         finally:
-            if context is not None:
-                # If the caller is handling an exception, `raise` has put that in its place.
-                BaseException.__setattr__(error, "__context__", context)
-            # The traceback of the error holds this frame: it must not hold the error in turn.
-            del flight, outcome, failure, error, context
+            del flight  # the traceback of an error holds this frame: it must not hold the error
 
     async def _execute_within(  # noqa: PLR0913, PLR0917 - passes on what it was given
         self,
@@ -231,7 +255,7 @@ class Coalescer(Generic[K, V]):
         if flight is None:
             return False
         self._owner.check_loop()
-        self._leaders.promote(self._table.detach(flight))
+        self._leaders.detach(flight)
         return True
 
     def statistics(self) -> CoalescerStatistics:
@@ -241,14 +265,17 @@ class Coalescer(Generic[K, V]):
         middle of a change, so that the counters differ by one from what their identities say.
         """
         table = self._table
+        refused = self._owner.refused + table.refused
         return CoalescerStatistics(
-            calls=table.flights + table.joined + self._owner.refused,
+            calls=table.flights + table.joined + refused - self._calls.retried,
             flights=table.flights,
             joined=table.joined,
-            refused=self._owner.refused,
+            refused=refused,
+            retried=self._calls.retried,
             succeeded=table.succeeded,
             failed=table.failed,
             cancelled=table.cancelled,
+            timed_out=table.timed_out,
             in_flight=len(table),
             waiting=table.waiting,
         )

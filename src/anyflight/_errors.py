@@ -6,7 +6,15 @@ closing or closed, and :exc:`TimeoutError` for a call whose own ``timeout`` is o
 
 from __future__ import annotations
 
-__all__ = ("CoalescerError", "FlightCancelledError")
+__all__ = (
+    "CoalescerError",
+    "DeadlockError",
+    "FlightCancelledError",
+    "FlightTimeoutError",
+    "TooManyWaitersError",
+)
+
+from collections.abc import Hashable
 
 
 class CoalescerError(Exception):
@@ -33,3 +41,32 @@ class FlightCancelledError(CoalescerError):
     itself was not cancelled, therefore this is an ordinary :class:`Exception`: it can be caught,
     and the call can be made again.
     """
+
+
+class FlightTimeoutError(CoalescerError, TimeoutError):
+    """Raised in every waiter of a flight that took longer than the coalescer's ``flight_timeout``.
+
+    The work has been cancelled, and the key is free: a call made now starts a new flight, even if
+    the work ignores its cancellation. A call whose own ``timeout`` is over gets a plain
+    :exc:`TimeoutError` instead, and its flight goes on.
+    """
+
+
+class TooManyWaitersError(CoalescerError):
+    """Raised in a call that found ``max_waiters`` calls waiting for the flight it would join."""
+
+
+class DeadlockError(CoalescerError, RuntimeError):
+    """Raised in a call that would make a flight wait for itself, directly or through others.
+
+    The call is the one that would have closed the circle, and it has not waited. Only that call
+    fails: the flights of the circle go on, as far as the work that made the call lets them.
+
+    :ivar chain: the keys of the circle: each flight waits for the next, and the last key is the
+        first again. A flight that waits for a token of the ``limiter`` waits for a holder of one
+    """
+
+    def __init__(self, message: str, key: object, chain: tuple[Hashable, ...]) -> None:
+        super().__init__(message, key)
+        self.args = (message, key, chain)
+        self.chain = chain

@@ -1,8 +1,18 @@
-"""Frozen records of what a coalescer does and has done."""
+"""Frozen records of what a coalescer does and has done, and the instrument that is told of it."""
 
 from __future__ import annotations
 
-__all__ = ("CoalescerStatistics", "FlightInfo", "FlightState")
+__all__ = (
+    "CallJoined",
+    "CallLeft",
+    "CoalescerStatistics",
+    "FlightInfo",
+    "FlightLanded",
+    "FlightOutcome",
+    "FlightStarted",
+    "FlightState",
+    "Instrument",
+)
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -40,6 +50,15 @@ class FlightState(StrEnum):
     LANDED = "landed"
 
 
+class FlightOutcome(StrEnum):
+    """How a flight ended: the names of the counters in :class:`CoalescerStatistics`."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+
+
 @dataclass(frozen=True, slots=True)
 class FlightInfo:
     """One flight in the air.
@@ -62,17 +81,21 @@ class CoalescerStatistics:
 
     The counters go on when the coalescer is closed and opened again. At every moment::
 
-        calls   == flights + joined + refused
-        flights == succeeded + failed + cancelled + in_flight
+        calls + retried == flights + joined + refused
+        flights == succeeded + failed + cancelled + timed_out + in_flight
 
     :ivar calls: calls of ``execute`` that were taken or refused; not those with wrong arguments,
         nor those that were cancelled before they could start a flight
-    :ivar flights: calls that started a flight
-    :ivar joined: calls that joined a flight: the executions that were saved
-    :ivar refused: calls refused because the coalescer was closing or closed
+    :ivar flights: flights started, by a call or by one that flew once more
+    :ivar joined: how often a call joined a flight: the executions that were saved
+    :ivar refused: calls refused because the coalescer was closing or closed, or because there were
+        ``max_waiters`` calls waiting
+    :ivar retried: calls that flew once more, because the flight that they had joined failed with an
+        error of ``retry_on``
     :ivar succeeded: flights that landed with a value
     :ivar failed: flights that landed with an error
     :ivar cancelled: flights that ended by cancellation, or before their function was called
+    :ivar timed_out: flights that took longer than ``flight_timeout``
     :ivar in_flight: flights in the air now: queued, starting, running, abandoned and detached
     :ivar waiting: calls that wait now
     """
@@ -81,8 +104,98 @@ class CoalescerStatistics:
     flights: int
     joined: int
     refused: int
+    retried: int
     succeeded: int
     failed: int
     cancelled: int
+    timed_out: int
     in_flight: int
     waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class FlightStarted:
+    """A call started a flight.
+
+    :ivar coalescer: the name of the coalescer
+    :ivar key: the key of the flight
+    :ivar queued: whether it waits for the running flight of its key to end
+    """
+
+    coalescer: str
+    key: Hashable
+    queued: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallJoined:
+    """A call joined a flight.
+
+    :ivar coalescer: the name of the coalescer
+    :ivar key: the key of the flight
+    :ivar waiters: how many calls wait for it now, this one included
+    """
+
+    coalescer: str
+    key: Hashable
+    waiters: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallLeft:
+    """A call stopped waiting before the flight landed: it was cancelled, or timed out.
+
+    :ivar coalescer: the name of the coalescer
+    :ivar key: the key of the flight
+    :ivar waiters: how many calls wait for it now; with none left the flight is abandoned
+    """
+
+    coalescer: str
+    key: Hashable
+    waiters: int
+
+
+@dataclass(frozen=True, slots=True)
+class FlightLanded:
+    """A flight ended.
+
+    :ivar coalescer: the name of the coalescer
+    :ivar key: the key of the flight
+    :ivar outcome: how it ended
+    :ivar error: what the work raised, if it failed: the original, to be read and not to be changed
+    :ivar waiters: how many calls get the outcome
+    :ivar delay: seconds from the start of the flight to the call of its function, or to the landing
+        if that never happened: the time in the queue, for a token of the limiter, and for the task
+    :ivar duration: seconds from the call of its function to the landing
+    """
+
+    coalescer: str
+    key: Hashable
+    outcome: FlightOutcome
+    error: Exception | None
+    waiters: int
+    delay: float
+    duration: float
+
+
+class Instrument:
+    """Told of what happens in a coalescer. Override what you need; each method here does nothing.
+
+    The methods are called in the event loop, in the middle of the coalescer's own work: they must
+    be quick, and may not wait. One that raises an :class:`Exception` harms no flight: it is logged
+    once, and that instrument is told of nothing more.
+
+    After the idea of :class:`trio.abc.Instrument`.
+    """
+
+    def flight_started(self, event: FlightStarted) -> None:
+        """Take note of a call that started a flight."""
+
+    def call_joined(self, event: CallJoined) -> None:
+        """Take note of a call that joined a flight."""
+
+    def call_left(self, event: CallLeft) -> None:
+        """Take note of a call that stopped waiting."""
+
+    def flight_landed(self, event: FlightLanded) -> None:
+        """Take note of the end of a flight; its waiters have not woken yet."""

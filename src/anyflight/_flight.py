@@ -14,22 +14,24 @@ Invariants, checked after every step of the property tests:
 
 1. ``_current[key]`` is a flight of an equal key, has not landed and is neither queued nor detached.
 2. A queued flight is the successor of exactly one flight; that one is current and has begun.
-3. A flight that has not begun has at least one waiter.
+3. A flight that has not begun has at least one waiter, and none has more than ``max_waiters``.
 4. A flight that has landed is in no part of the table.
-5. ``flights == succeeded + failed + cancelled +`` the number of flights in the table, and
-   ``waiting`` is the sum of their waiters.
+5. ``flights == succeeded + failed + cancelled + timed_out +`` the number of flights in the table,
+   and ``waiting`` is the sum of their waiters.
 """
 
 from __future__ import annotations
 
 __all__ = ("Flight", "FlightTable", "Place")
 
+import math
 from collections.abc import Hashable, Iterator
 from enum import Enum, auto
 from typing import Any, Generic, Self, TypeVar
 
 from ._events import FlightInfo, FlightState
-from ._outcome import Cancellation, Failure, Outcome, Value
+from ._observer import Observer
+from ._outcome import Cancellation, Expiry, Failure, Outcome, Value
 
 
 class Place(Enum):
@@ -43,7 +45,17 @@ class Place(Enum):
 class Flight:
     """One execution of the work for one key. Only the table writes to these fields."""
 
-    __slots__ = ("began", "key", "outcome", "place", "successor", "waiters")
+    __slots__ = (
+        "__weakref__",
+        "added",
+        "began",
+        "key",
+        "outcome",
+        "place",
+        "predecessor",
+        "successor",
+        "waiters",
+    )
 
     def __init__(self, key: Hashable) -> None:
         #: As the starter gave it. Never written again.
@@ -56,8 +68,12 @@ class Flight:
         self.began: float | None = None
         #: The queued flight behind this one. Not None only while this one is current and has begun.
         self.successor: Self | None = None
+        #: The flight that this one is queued behind: whose successor it is. None in other places.
+        self.predecessor: Self | None = None
         #: Written once, by the landing, after the flight has left the table.
         self.outcome: Outcome[Any] | None = None
+        #: When it was added. Written once by the observer, if the table has one, for itself alone.
+        self.added: float
 
     @property
     def state(self) -> FlightState:
@@ -85,6 +101,9 @@ class FlightTable(Generic[F]):
     """The flights in the air: at most one running and one queued flight for each key.
 
     :param keep_abandoned: whether an abandoned flight goes on, and may be joined again
+    :param max_waiters: how many calls may wait for one flight
+    :param max_join_age: how many seconds after its beginning a flight may be joined
+    :param observer: told of each transition
     """
 
     __slots__ = (
@@ -92,24 +111,41 @@ class FlightTable(Generic[F]):
         "_detached",
         "_in_flight",
         "_keep_abandoned",
+        "_max_join_age",
+        "_max_waiters",
+        "_observer",
         "cancelled",
         "failed",
         "flights",
         "joined",
+        "refused",
         "succeeded",
+        "timed_out",
         "waiting",
     )
 
-    def __init__(self, *, keep_abandoned: bool) -> None:
+    def __init__(
+        self,
+        *,
+        keep_abandoned: bool,
+        max_waiters: int | None = None,
+        max_join_age: float | None = None,
+        observer: Observer[Flight] | None = None,
+    ) -> None:
         self._keep_abandoned = keep_abandoned
+        self._max_waiters = math.inf if max_waiters is None else max_waiters
+        self._max_join_age = math.inf if max_join_age is None else max_join_age
+        self._observer = observer
         self._current: dict[Hashable, F] = {}
         self._detached: set[F] = set()
         # Counters; each is written by the one method that makes the transition it counts.
         self.flights = 0
         self.joined = 0
+        self.refused = 0
         self.succeeded = 0
         self.failed = 0
         self.cancelled = 0
+        self.timed_out = 0
         # What there is now. Not derived, so that any thread can read it in the midst of a change.
         self._in_flight = 0
         #: The sum of the waiters of all flights that have not landed.
@@ -130,11 +166,22 @@ class FlightTable(Generic[F]):
         """Return the flight that holds the place of ``key``: starting, running or abandoned."""
         return self._current.get(key)
 
-    def join(self, key: Hashable, *, fresh: bool) -> F | None:
-        """Add a waiter to the flight of ``key`` that it may share, and return that flight.
+    def overdue(self, key: Hashable, now: float) -> F | None:
+        """Return the flight of ``key`` if it could be joined but for its age; then `detach` it.
 
-        None if there is no such flight; then `add` one. With ``fresh``, a flight that has begun
-        will not do: its result may have been computed before this call was made.
+        An abandoned one that is being cancelled stays: what is queued must not overlap with its
+        clean-up.
+        """
+        flight = self._current.get(key)
+        if flight is None or flight.began is None or now - flight.began <= self._max_join_age:
+            return None
+        return flight if flight.waiters or self._keep_abandoned else None
+
+    def find(self, key: Hashable, *, fresh: bool) -> F | None:
+        """Return the flight of ``key`` that a call may share; `join` it, or `add` one if None.
+
+        With ``fresh``, a flight that has begun will not do: its result may have been computed
+        before this call was made.
         """
         flight = self._current.get(key)
         if flight is None:
@@ -143,25 +190,35 @@ class FlightTable(Generic[F]):
             del self._current[key]
             return None
         if flight.began is not None and (fresh or not (flight.waiters or self._keep_abandoned)):
-            flight = flight.successor
-            if flight is None:
-                return None
+            return flight.successor
+        return flight
+
+    def join(self, flight: F) -> bool:
+        """Add a waiter to what `find` has found; False if that many wait already."""
+        if flight.waiters >= self._max_waiters:
+            self.refused += 1
+            return False
         flight.waiters += 1
         self.joined += 1
         self.waiting += 1
-        return flight
+        if self._observer is not None:
+            self._observer.joined(flight)
+        return True
 
     def add(self, flight: F) -> None:
-        """Give a new flight, for which `join` found no other, its place: current, else queued."""
+        """Give a new flight, for which `find` found no other, its place: current, else queued."""
         holder = self._current.setdefault(flight.key, flight)
         if holder is not flight:
             if holder.began is None or holder.successor is not None:
                 raise ValueError("there is a flight to join, so none may be added")
             flight.place = Place.QUEUED
+            flight.predecessor = holder
             holder.successor = flight
         self.flights += 1
         self._in_flight += 1
         self.waiting += 1
+        if self._observer is not None:
+            self._observer.started(flight)
 
     def begin(self, flight: F, now: float) -> bool:
         """Let the leader take its first step; False if the flight has landed meanwhile.
@@ -175,7 +232,7 @@ class FlightTable(Generic[F]):
         return True
 
     def leave(self, flight: F) -> bool:
-        """Take a waiter away; True if the leader must be cancelled now.
+        """Take a waiter away; True if the flight is abandoned, and its leader must be cancelled.
 
         A flight that has landed is past caring. One that has not begun and has lost its last waiter
         lands here: its function is never called, so there is no clean-up to wait for.
@@ -184,11 +241,13 @@ class FlightTable(Generic[F]):
             return False
         flight.waiters -= 1
         self.waiting -= 1
+        if self._observer is not None:
+            self._observer.left(flight)
         if flight.waiters:
             return False
         if flight.began is None:
             self.land(flight, Cancellation("every waiter left before its function was called"))
-            return False
+            return True
         return not self._keep_abandoned
 
     def land(self, flight: F, outcome: Outcome[Any]) -> F | None:
@@ -209,8 +268,12 @@ class FlightTable(Generic[F]):
             self.succeeded += 1
         elif isinstance(outcome, Failure):
             self.failed += 1
+        elif isinstance(outcome, Expiry):
+            self.timed_out += 1
         else:
             self.cancelled += 1
+        if self._observer is not None:
+            self._observer.landed(flight)
         return successor
 
     def detach(self, flight: F) -> F | None:
@@ -236,17 +299,18 @@ class FlightTable(Generic[F]):
         if flight.place is Place.DETACHED:
             self._detached.remove(flight)
             return None
-        try:
-            holder = self._current.get(flight.key)
-        except Exception:  # noqa: BLE001 - of the key's class; the flight lands all the same
-            holder = None
-        if flight.place is Place.QUEUED:
-            if holder is not None:
-                holder.successor = None
+        if flight.predecessor is not None:
+            flight.predecessor.successor = None
+            flight.predecessor = None
             return None
         successor, flight.successor = flight.successor, None
         if successor is not None:
             successor.place = Place.CURRENT
+            successor.predecessor = None
+        try:
+            holder = self._current.get(flight.key)
+        except Exception:  # noqa: BLE001 - of the key's class; the flight lands all the same
+            return successor
         if holder is flight:
             if successor is None:
                 del self._current[flight.key]

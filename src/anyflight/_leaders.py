@@ -1,125 +1,208 @@
-"""The leaders: the tasks that run the work of flights, from take-off to landing."""
+"""The leaders: the tasks that run the work of flights, from take-off to landing.
+
+A task, its handle and its cancel scope cost more than all else in a flight. So a leader whose
+flight has landed as it should parks, up to `MAX_PARKED` of them, and takes the next flight,
+whatever its key. It ends instead if it has been cancelled, or if its work has: what a cancellation
+leaves behind in a task is not the next flight's business.
+"""
 
 from __future__ import annotations
 
-__all__ = ("Leaders", "LedFlight")
+__all__ = ("MAX_PARKED", "Leaders")
 
-from collections.abc import Awaitable, Callable, Hashable
-from contextvars import Context, copy_context
+import math
+from collections.abc import Hashable
+from contextlib import suppress
+from contextvars import copy_context
 from inspect import isawaitable
-from typing import Any
+from typing import Any, cast
 
-from anyio import Event, TaskHandle, current_time
+from anyio import (
+    CapacityLimiter,
+    Event,
+    current_effective_deadline,
+    current_time,
+    get_cancelled_exc_class,
+    get_current_task,
+)
 
 from ._checks import not_awaitable
-from ._flight import Flight, FlightTable, Place
-from ._outcome import OWNER_GONE, Failure, Outcome, Value, judge
+from ._deadlines import Deadlines
+from ._deadlock import calling_flight, enter, wait_within
+from ._flight import FlightTable, Place
+from ._in_context import InContext
+from ._led_flight import Leader, LedFlight, Work
+from ._outcome import OWNER_GONE, Cancellation, Expiry, Failure, Outcome, Value, judge
 from ._owner import Owner, Phase
+from ._policies import Policies
 
-
-class LedFlight(Flight):
-    """A flight with what its leader needs, and what its waiters wait for."""
-
-    __slots__ = ("context", "event", "landing", "leader", "work")
-
-    def __init__(
-        self, key: Hashable, work: tuple[Callable[..., Awaitable[Any]], tuple[Any, ...]]
-    ) -> None:
-        super().__init__(key)
-        #: The starter's function and arguments.
-        self.work = work
-        #: The context to start the leader in; None: the one that is current when it is started.
-        self.context: Context | None = None
-        #: The task that runs the work, from take-off on.
-        self.leader: TaskHandle[None]
-        #: Set by the landing, if the flight was queued: it had waiters before it had a leader.
-        self.event: Event | None = None
-        #: What the waiters wait for: that event, else the end of the leader, which costs nothing
-        #: more. Written once, before anybody waits.
-        self.landing: TaskHandle[None] | Event
+#: How many leaders at most wait for a flight. Enough for the flights that are in the air at once in
+#: a busy service; little enough (about 4 kB each) not to be noticed after a burst.
+MAX_PARKED = 64
 
 
 class Leaders:
     """Starts and cancels leaders, as the table says and in the task group of the owner."""
 
-    __slots__ = ("_owner", "_table")
+    __slots__ = ("_deadlines", "_limiter", "_owner", "_parked", "_policies", "_table")
 
-    def __init__(self, table: FlightTable[LedFlight], owner: Owner) -> None:
+    def __init__(self, table: FlightTable[LedFlight], owner: Owner, policies: Policies) -> None:
         self._table = table
         self._owner = owner
+        self._policies = policies
+        self._limiter = policies.limiter
+        timeout = policies.flight_timeout
+        self._deadlines = None if timeout is None else Deadlines(owner, timeout, self._expire)
+        self._parked: list[Leader] = []
 
-    def start(
-        self, key: Hashable, func: Callable[..., Awaitable[Any]], args: tuple[Any, ...]
-    ) -> LedFlight:
+    def start(self, key: Hashable, work: Work) -> LedFlight:
         """Add a flight with one waiter, the starter; it takes off now, or is queued."""
-        flight = LedFlight(key, (func, args))
+        # It may be queued, and started from another task: the caller's context is here and now.
+        context = (
+            copy_context() if self._policies.context == "caller" else self._owner.context.copy()
+        )
+        flight = LedFlight(key, work, context, self._limiter)
         self._table.add(flight)
-        flight.context = self._owner.context
-        if flight.place is Place.QUEUED:
-            flight.landing = flight.event = Event()
-            # It will be started from its predecessor's task: the caller's context is here and now.
-            if flight.context is None:
-                flight.context = copy_context()
-        else:
+        if flight.place is not Place.QUEUED:
             self._take_off(flight)
-            flight.landing = flight.leader
         return flight
 
-    def promote(self, successor: LedFlight | None) -> None:
-        """Let the flight take off, if there is one, that was queued behind another."""
-        if successor is None:
-            return
+    async def wait(self, flight: LedFlight) -> None:
+        """Wait for the landing; if this is cancelled, the waiter leaves, and nobody else notices.
+
+        :raises DeadlockError: if this call is made in work that the flight waits for
+        """
         try:
-            self._take_off(successor)
-        except Exception:  # noqa: BLE001 - it has landed with that: a concern of its waiters only
-            _wake(successor)
+            caller = calling_flight()
+            if caller is None:
+                await flight.landing.wait()
+            else:
+                await wait_within(caller, flight)
+        except BaseException:
+            self._leave(flight)
+            raise
+
+    def detach(self, flight: LedFlight) -> None:
+        """Take the flight out of the table; the one behind it takes off beside it."""
+        self._promote(self._table.detach(flight))
+
+    def close(self) -> None:
+        """Refuse new calls, and let those end that have nothing to do."""
+        self._owner.phase = Phase.CLOSING
+        while self._parked:
+            self._parked.pop().call.set()
+        if self._deadlines is not None:
+            self._deadlines.end_if_idle()
 
     def abort(self) -> None:
         """Refuse new calls, and give up what has not begun; the task group cancels what has."""
         self._owner.phase = Phase.ABORTING
         for flight in self._table.abort(OWNER_GONE):
-            _wake(flight)
+            flight.landing.set()
 
     def clear(self) -> None:
         """Give up what is left when the task group has ended: flights whose leader never ran.
 
-        On asyncio that is what a native ``cancel()`` of a leader's task does before its first step,
-        and then its handle does not finish either: `TaskHandle` sets its event in a coroutine that
-        was never entered (anyio 4.14 to 4.16). No waiter shall hang for that.
+        On asyncio that is what a native ``cancel()`` of a leader's task does before its first step.
         """
-        for flight in [one for one in self._table if one.began is None]:
+        for flight in tuple(self._table):
             self._table.land(flight, OWNER_GONE)
-            _wake(flight)
-            flight.leader.coro.close()
-            # There is no public way to it.
-            flight.leader._finished_event.set()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+            flight.landing.set()
+            if flight.leader is not None:
+                flight.leader.handle.coro.close()
+        self._parked.clear()
+        if self._deadlines is not None:
+            self._deadlines.clear()
 
     def _take_off(self, flight: LedFlight) -> None:
-        leader = self._lead(flight)
+        if self._deadlines is not None:
+            self._deadlines.add(flight)
+        if self._parked:
+            leader = flight.leader = self._parked.pop()
+            leader.flight = flight
+            leader.call.set()
+            return
+        leader = flight.leader = Leader(flight)
+        coroutine = self._lead(leader)
         try:
-            flight.leader = self._owner.start(leader, context=flight.context)
+            leader.handle = self._owner.start(coroutine)
         except Exception as exc:
-            leader.close()
-            self._table.land(flight, Failure(exc))
+            coroutine.close()
+            self._land(flight, Failure(exc))
             raise
 
-    async def _lead(self, flight: LedFlight) -> None:
-        """Run the work; let nothing out that is not meant for the owner.
+    def _promote(self, successor: LedFlight | None) -> None:
+        """Let the flight take off, if there is one, that was queued behind another."""
+        if successor is not None:
+            with suppress(Exception):  # it has landed with that: a concern of its waiters only
+                self._take_off(successor)
+
+    def _leave(self, flight: LedFlight) -> None:
+        if not self._table.leave(flight) or flight.leader is None:
+            return
+        # A leader on its way to its first step finds the flight landed, and need not end for that;
+        # one that waits for a token would go on waiting.
+        if flight.began is not None or self._limiter is not None:
+            flight.leader.cancel()
+
+    def _expire(self, flight: LedFlight) -> None:
+        timeout = cast("float", self._policies.flight_timeout)
+        self._land(flight, Expiry(timeout, began=flight.began is not None))
+        cast("Leader", flight.leader).cancel()
+
+    def _land(self, flight: LedFlight, outcome: Outcome[Any]) -> None:
+        successor = self._table.land(flight, outcome)
+        flight.landing.set()
+        if self._deadlines is not None:
+            self._deadlines.discard(flight)
+        self._promote(successor)
+
+    async def _lead(self, leader: Leader) -> None:
+        """Run one flight after another; let nothing out that is not meant for the owner.
 
         On asyncio a cancellation that leaves a task cancels the whole group. So none leaves, whose
         ever it was: with its landing a leader is at its end anyway.
         """
-        if self._owner.phase is Phase.ABORTING:
+        cancelled = get_cancelled_exc_class()
+        leader.task_id = get_current_task().id
+        while leader.flight is not None and await self._fly(leader) and self._park(leader):
+            try:
+                await leader.call.wait()
+            except cancelled:
+                self._unpark(leader)
+                return
+
+    def _park(self, leader: Leader) -> bool:
+        """Let a leader wait for another flight; False if it had better end."""
+        if self._owner.phase is not Phase.OPEN or len(self._parked) >= MAX_PARKED:
+            return False
+        leader.call = Event()
+        self._parked.append(leader)
+        return True
+
+    def _unpark(self, leader: Leader) -> None:
+        """Pass on what a leader was given, when it was cancelled before it could begin."""
+        flight, leader.flight = leader.flight, None
+        if flight is None:
+            if leader in self._parked:
+                self._parked.remove(leader)
+        elif current_effective_deadline() == -math.inf:
+            self.abort()
             self._land(flight, OWNER_GONE)
-        if not self._table.begin(flight, current_time()):
-            return  # its owner is gone, or every waiter left, before this first step
-        func, args = flight.work
+        else:
+            self._promote(flight)
+
+    async def _fly(self, leader: Leader) -> bool:
+        """Run the work of a flight and land it; whether the leader is fit for another."""
+        flight, leader.flight = cast("LedFlight", leader.flight), None
         outcome: Outcome[Any] | None
         try:
-            result = func(*args)
-            if not isawaitable(result):
-                raise not_awaitable(func, result)  # noqa: TRY301 - an error of the work like others
-            outcome = Value(await result)
+            if self._limiter is None:
+                outcome = await self._run(flight)
+            else:
+                outcome = await self._run_with_token(flight, self._limiter)
+        except GeneratorExit:  # the event loop is gone, and with it whoever could be told
+            raise
         except BaseException as exc:
             outcome = judge(exc)
             if outcome is None:
@@ -127,20 +210,53 @@ class Leaders:
                 self._land(flight, OWNER_GONE)
                 del flight
                 raise
-            if outcome is OWNER_GONE and flight.waiters:
-                self.abort()  # not abandoned, so it is the owner: what is queued must not take off
+        if outcome is OWNER_GONE and flight.waiters and flight.outcome is None:
+            self.abort()  # not abandoned, so it is the owner: what is queued must not take off
         self._land(flight, outcome)
+        fit = not leader.cancelled and not (flight.began and isinstance(outcome, Cancellation))
         # From Python 3.12 on, the frames of the work lead back to this one (`f_back`) and live as
         # long as its exception does: nothing that holds the exception may be left in here.
         del flight, outcome
+        return fit
 
-    def _land(self, flight: LedFlight, outcome: Outcome[Any]) -> None:
-        successor = self._table.land(flight, outcome)
-        _wake(flight)
-        self.promote(successor)
+    async def _run_with_token(self, flight: LedFlight, limiter: CapacityLimiter) -> Outcome[Any]:
+        await limiter.acquire_on_behalf_of(flight)
+        try:
+            return await self._run(flight)
+        finally:
+            limiter.release_on_behalf_of(flight)
+            del flight
+
+    async def _run(self, flight: LedFlight) -> Outcome[Any]:
+        if self._owner.phase is Phase.ABORTING:
+            return OWNER_GONE
+        if not self._table.begin(flight, current_time()):
+            return cast("Outcome[Any]", flight.outcome)  # landed before this first step
+        try:
+            return await InContext(_perform(flight), flight.context)
+        finally:
+            del flight
 
 
-def _wake(flight: LedFlight) -> None:
-    """Wake the waiters of a flight that has landed, as far as its leader's end does not do it."""
-    if flight.event is not None:
-        flight.event.set()
+async def _perform(flight: LedFlight) -> Outcome[Any]:
+    """Call the function, and say what came of it; in the context of the flight."""
+    enter(flight)
+    func, args = flight.work
+    result: Any = None
+    outcome: Outcome[Any] | None = None
+    try:
+        result = func(*args)
+        if not isawaitable(result):
+            raise not_awaitable(func, result)  # noqa: TRY301 - an error of the work like others
+        return Value(await result)
+    except GeneratorExit:
+        raise
+    except BaseException as exc:
+        outcome = judge(exc)
+        if outcome is None:
+            raise
+        return outcome
+    finally:
+        # For the reason that `_fly` gives; and what the exception holds must not outlive its frame.
+        del flight, func, args
+        outcome = result = None

@@ -1,8 +1,8 @@
-"""How a flight ends: with a value, with an error, or by cancellation."""
+"""How a flight ends: with a value, with an error, by cancellation, or at its deadline."""
 
 from __future__ import annotations
 
-__all__ = ("OWNER_GONE", "Cancellation", "Failure", "Outcome", "Value", "judge")
+__all__ = ("OWNER_GONE", "Cancellation", "Expiry", "Failure", "Outcome", "Value", "judge")
 
 import math
 from collections.abc import Callable
@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from functools import partial
 from reprlib import repr as shortened
 from types import TracebackType
-from typing import Generic, TypeAlias, TypeVar, cast, final
+from typing import ClassVar, Generic, TypeAlias, TypeVar, cast, final
 
 from anyio import current_effective_deadline, get_cancelled_exc_class
 
-from ._errors import FlightCancelledError
+from ._errors import FlightCancelledError, FlightTimeoutError
+from ._events import FlightOutcome
 from ._isolation import copied_or_shared, isolated_copy
 
 V = TypeVar("V")
@@ -29,6 +30,7 @@ class Value(Generic[V]):
     """
 
     __slots__ = ("value",)
+    kind: ClassVar = FlightOutcome.SUCCEEDED
 
     def __init__(self, value: V) -> None:
         self.value = value
@@ -55,6 +57,7 @@ class Failure:
     """
 
     __slots__ = ("_cause", "_context", "_suppress_context", "_traceback", "error")
+    kind: ClassVar = FlightOutcome.FAILED
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -62,6 +65,10 @@ class Failure:
         self._context = error.__context__
         self._suppress_context = error.__suppress_context__
         self._traceback = error.__traceback__
+
+    def matches(self, types: type[Exception] | tuple[type[Exception], ...]) -> bool:
+        """Whether waiters get an error of one of these classes."""
+        return isinstance(self.error, types)
 
     def to_raise(self, key: object, *, alone: bool) -> Exception:  # noqa: ARG002 - as of Cancellation
         """Return what a waiter shall raise; ``alone`` if there is no other waiter to protect."""
@@ -91,8 +98,14 @@ class Cancellation:
     :ivar cause: a cancellation that surfaced in the work though nobody here asked for it
     """
 
+    kind: ClassVar = FlightOutcome.CANCELLED
+
     reason: str
     cause: BaseException | None = None
+
+    def matches(self, types: type[Exception] | tuple[type[Exception], ...]) -> bool:
+        """Whether waiters get an error of one of these classes."""
+        return issubclass(FlightCancelledError, types)
 
     def to_raise(self, key: object, *, alone: bool) -> Exception:  # noqa: ARG002 - as of Failure
         """Return what a waiter shall raise: never the cancellation itself."""
@@ -102,7 +115,31 @@ class Cancellation:
         return error
 
 
-Outcome: TypeAlias = Value[V] | Failure | Cancellation
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """The flight took too long.
+
+    :ivar timeout: how many seconds it had
+    :ivar began: whether its function was called at all
+    """
+
+    kind: ClassVar = FlightOutcome.TIMED_OUT
+
+    timeout: float
+    began: bool
+
+    def matches(self, types: type[Exception] | tuple[type[Exception], ...]) -> bool:
+        """Whether waiters get an error of one of these classes."""
+        return issubclass(FlightTimeoutError, types)
+
+    def to_raise(self, key: object, *, alone: bool) -> Exception:  # noqa: ARG002 - as of Failure
+        """Return what a waiter shall raise."""
+        where = "" if self.began else ", all of them waiting for a token of the limiter"
+        message = f"the flight for key {shortened(key)} took {self.timeout} seconds{where}"
+        return FlightTimeoutError(message, key)
+
+
+Outcome: TypeAlias = Value[V] | Failure | Cancellation | Expiry
 
 OWNER_GONE = Cancellation("its owner was cancelled, or left by an error")
 

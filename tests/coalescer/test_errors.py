@@ -123,7 +123,7 @@ async def test_law_8_ten_thousand_waiters_see_a_traceback_as_short_as_one_does()
             work.go.set()
         assert len(work.calls) == 1
     # The waiter's own frame, one of the coalescer, and the work's.
-    assert seen == [("call", "execute", "__call__")] * 10_001
+    assert seen == [("call", "execute", "deliver", "__call__")] * 10_001
 
 
 class Uncopyable(Exception):
@@ -137,7 +137,7 @@ async def test_law_8_what_cannot_be_copied_is_shared_with_the_leaders_traceback(
     errors = await failures(1000, error)
     assert all(caught is error for caught in errors)
     # All of them raised it, one after the other, and the traceback is that of one raise.
-    assert frames(error) == ["run", "_in_scope", "call", "execute", "__call__"]
+    assert frames(error) == ["run", "_in_scope", "call", "execute", "deliver", "__call__"]
 
 
 async def test_law_8_a_class_that_cannot_be_rebuilt_from_its_args_arrives_whole() -> None:

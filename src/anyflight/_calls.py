@@ -1,0 +1,111 @@
+"""What becomes of a call: the flight that it may join, and what it gets when that has landed."""
+
+from __future__ import annotations
+
+__all__ = ("Calls", "refuse")
+
+from collections.abc import Hashable
+from reprlib import repr as shortened
+from typing import Generic, NoReturn, TypeVar, cast
+
+from anyio import current_time
+from anyio.lowlevel import checkpoint
+
+from ._checks import check_hashable
+from ._errors import TooManyWaitersError
+from ._flight import FlightTable
+from ._leaders import Leaders
+from ._led_flight import LedFlight, Work
+from ._outcome import Failure, Value
+from ._owner import Owner, Phase
+from ._policies import Policies
+
+V = TypeVar("V")
+
+
+class Calls(Generic[V]):
+    """Finds flights for calls, makes second attempts, and hands out outcomes."""
+
+    __slots__ = ("_copy", "_leaders", "_max_join_age", "_owner", "_retry_on", "_table", "retried")
+
+    def __init__(
+        self, table: FlightTable[LedFlight], owner: Owner, leaders: Leaders, policies: Policies
+    ) -> None:
+        self._table = table
+        self._owner = owner
+        self._leaders = leaders
+        self._max_join_age = policies.max_join_age
+        self._retry_on = policies.retry_on
+        self._copy = policies.copy
+        #: How many calls flew once more.
+        self.retried = 0
+
+    def find(self, key: Hashable, *, fresh: bool) -> LedFlight | None:
+        """Return the flight that a call may share, if there is one; detach one that is too old.
+
+        :raises TypeError: if the key is unhashable
+        """
+        try:
+            if self._max_join_age is not None:
+                overdue = self._table.overdue(key, current_time())
+                if overdue is not None:
+                    self._leaders.detach(overdue)
+            return self._table.find(key, fresh=fresh)
+        except TypeError:
+            check_hashable(key)
+            raise
+
+    def fly_once_more(self, flight: LedFlight, *, starter: bool) -> bool:
+        """Whether a call that waited for this flight is to make a second attempt."""
+        if starter or not self._retry_on or isinstance(flight.outcome, Value):
+            return False
+        # While closing, no flight may start: then the first error stands.
+        matches = cast("Failure", flight.outcome).matches(self._retry_on)
+        return matches and self._owner.phase is Phase.OPEN
+
+    async def again(self, failed: LedFlight, work: Work, *, fresh: bool) -> V:
+        """Make the second and last attempt of a call that joined a flight which failed.
+
+        Those that had joined the same flight wake in the same turn of the event loop, before the
+        leader of a flight that the first of them starts takes its first step: so they all fly
+        together. If as many wait already as may, the first error stands.
+        """
+        flight = self.find(failed.key, fresh=fresh)
+        starter = flight is None
+        try:
+            if flight is None:
+                flight = self._leaders.start(failed.key, work)
+            elif not self._table.join(flight):
+                return self.deliver(failed, starter=False)
+            self.retried += 1
+            await self._leaders.wait(flight)
+            return self.deliver(flight, starter=starter)
+        finally:
+            del failed, flight  # as in `deliver`
+
+    def deliver(self, flight: LedFlight, *, starter: bool) -> V:
+        """Return or raise what a waiter of a flight that has landed gets."""
+        outcome, alone = flight.outcome, flight.waiters == 1
+        if isinstance(outcome, Value):
+            value: V = outcome.value
+            if self._copy is not None:
+                value = outcome.to_return(self._copy, starter=starter, alone=alone)
+            return value
+        error = cast("Failure", outcome).to_raise(flight.key, alone=alone)
+        context = error.__context__
+        try:
+            raise error
+        finally:
+            if context is not None:
+                # If the caller is handling an exception, `raise` has put that in its place.
+                BaseException.__setattr__(error, "__context__", context)
+            # The traceback of the error holds this frame: it must not hold the error in turn.
+            del flight, outcome, error, context
+
+
+async def refuse(flight: LedFlight) -> NoReturn:
+    """Tell a call that too many wait for the flight that it would join."""
+    await checkpoint()  # a caller that tries again and again must not keep out all others
+    raise TooManyWaitersError(
+        f"{flight.waiters} calls wait for key {shortened(flight.key)} already", flight.key
+    )

@@ -1,0 +1,66 @@
+"""The deadlines of flights: each has the same number of seconds from its take-off."""
+
+from __future__ import annotations
+
+__all__ = ("Deadlines",)
+
+from collections.abc import Callable
+
+from anyio import TaskHandle, current_time, get_cancelled_exc_class, sleep_until
+
+from ._led_flight import LedFlight
+from ._owner import Owner, Phase
+
+
+class Deadlines:
+    """Calls ``expire`` for each flight that has not landed in time.
+
+    One task of the owner keeps all deadlines: since every flight has the same time, they come in
+    the order of take-off, and the task always sleeps until the first. It ends when it wakes and
+    there is none left, and is cancelled when the owner only waits for it.
+
+    :param timeout: seconds from the take-off of a flight to its deadline
+    """
+
+    __slots__ = ("_due", "_expire", "_keeper", "_owner", "_timeout")
+
+    def __init__(self, owner: Owner, timeout: float, expire: Callable[[LedFlight], None]) -> None:
+        self._owner = owner
+        self._timeout = timeout
+        self._expire = expire
+        #: Flights that have taken off and have not landed, in the order of take-off.
+        self._due: dict[LedFlight, float] = {}
+        self._keeper: TaskHandle[None] | None = None
+
+    def add(self, flight: LedFlight) -> None:
+        """Let the time of a flight begin now."""
+        self._due.setdefault(flight, current_time() + self._timeout)
+        if self._keeper is None:
+            self._keeper = self._owner.start(self._keep())
+
+    def discard(self, flight: LedFlight) -> None:
+        """Forget about a flight that has landed."""
+        self._due.pop(flight, None)
+        self.end_if_idle()
+
+    def end_if_idle(self) -> None:
+        """Let the owner close: with nothing in the air there is nothing to keep."""
+        if not self._due and self._keeper is not None and self._owner.phase is not Phase.OPEN:
+            self._keeper.cancel()
+
+    def clear(self) -> None:
+        """Forget everything: the owner has ended."""
+        self._due.clear()
+        self._keeper = None
+
+    async def _keep(self) -> None:
+        try:
+            while self._due:
+                flight, deadline = next(iter(self._due.items()))
+                await sleep_until(deadline)
+                if flight in self._due:
+                    self._expire(flight)
+        except get_cancelled_exc_class():
+            pass  # let out on asyncio, one that is not of this task's scope would end the group
+        finally:
+            self._keeper = None

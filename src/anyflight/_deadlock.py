@@ -1,0 +1,164 @@
+"""Refusing the call that would make a flight wait for itself.
+
+A call made by the work of a flight is known by a context variable, which child tasks and threads
+inherit. While such a call waits, its flight keeps a record of it. A flight can end
+
+- if it runs, when every flight that it waits for can end;
+- if it is queued, when the one before it can end;
+- if it waits for a token of a full limiter, when one holder of a token can end; of a holder that is
+  no flight it is assumed.
+
+What can end by these rules is found from the bottom up (a least fixed point), so a circle cannot
+vouch for itself. Only a call from within a flight costs anything, and mostly not much: to wait for
+a flight that waits for nothing closes no circle.
+"""
+
+from __future__ import annotations
+
+__all__ = ("calling_flight", "enter", "wait_within")
+
+from collections.abc import Hashable, Iterable
+from contextvars import ContextVar
+from reprlib import repr as shortened
+from typing import cast
+from weakref import ref
+
+from anyio import CapacityLimiter, get_current_task, get_running_tasks
+
+from ._errors import DeadlockError
+from ._led_flight import Leader, LedFlight
+
+#: The flight whose work runs here. A weak reference: a task or a connection that outlives the
+#: flight keeps the context in which it was made, and shall not keep a value with it.
+_flying: ContextVar[ref[LedFlight]] = ContextVar("anyflight_flying")
+
+
+def enter(flight: LedFlight) -> None:
+    """Let the calls that are made in this context be known as calls of the flight's work."""
+    _flying.set(ref(flight))
+
+
+def calling_flight() -> LedFlight | None:
+    """Return the flight in whose work this is, if that has not landed."""
+    reference = _flying.get(None)
+    flight = None if reference is None else reference()
+    return flight if flight is not None and flight.outcome is None else None
+
+
+async def wait_within(caller: LedFlight, flight: LedFlight) -> None:
+    """Wait for the landing of ``flight`` in the work of ``caller``.
+
+    :raises DeadlockError: if ``flight`` waits for ``caller``
+    """
+    wait = (flight, get_current_task().id)
+    caller.waits.append(wait)
+    try:
+        _refuse_circle(caller)
+        await flight.landing.wait()
+    finally:
+        caller.waits.remove(wait)
+        del caller, flight, wait  # an error that comes out of here leads to this frame
+
+
+def _refuse_circle(caller: LedFlight) -> None:
+    """Raise if the last one of the waits of ``caller`` closes a circle."""
+    flight = caller.waits[-1][0]
+    if flight not in _stuck(flight, _Waits()):
+        return
+    waits = _Kin()  # dear, hence only now
+    stuck = _stuck(flight, waits)
+    if flight not in stuck:
+        return
+    chain = tuple(_chain(caller, flight, stuck, waits))
+    raise DeadlockError(
+        f"the flight for key {shortened(caller.key)} would wait for itself: "
+        + " waits for ".join(map(shortened, chain)),
+        flight.key,
+        chain,
+    )
+
+
+class _Waits:
+    """What a flight needs to end."""
+
+    def of(self, flight: LedFlight) -> Iterable[LedFlight]:
+        """Return the flights that must all end before this one can; or of which one must."""
+        if flight.outcome is not None:
+            return ()
+        if flight.predecessor is not None:
+            return (flight.predecessor,)
+        if flight.began is None:
+            return _holders(flight.limiter)
+        return [other for other, task in flight.waits if self.counts(flight, task)]
+
+    def counts(self, flight: LedFlight, task: int) -> bool:  # noqa: ARG002 - overridden
+        """Whether the work of ``flight`` cannot end before this task of it has."""
+        return True
+
+    def can_end(self, flight: LedFlight, ending: set[LedFlight]) -> bool:
+        """Whether the flight can end if those can."""
+        needs = self.of(flight)
+        token = flight.began is None and flight.predecessor is None
+        return not needs or (any if token else all)(other in ending for other in needs)
+
+
+class _Kin(_Waits):
+    """The same without the waits of tasks that the work has started elsewhere, in the background.
+
+    Such a task has inherited the context too, but the work does not wait for it. A task whose
+    parent nobody knows (one of ``asyncio.gather`` or ``asyncio.create_task``, or a thread's) counts
+    as part of the work.
+    """
+
+    def __init__(self) -> None:
+        self._parents = {task.id: task.parent_id for task in get_running_tasks()}
+
+    def counts(self, flight: LedFlight, task: int) -> bool:
+        """Whether the work of ``flight`` cannot end before this task of it has."""
+        ancestor: int | None = task
+        if self._parents.get(task) is None:
+            return True
+        while ancestor is not None and ancestor != cast("Leader", flight.leader).task_id:
+            ancestor = self._parents.get(ancestor)
+        return ancestor is not None
+
+
+def _holders(limiter: CapacityLimiter | None) -> tuple[LedFlight, ...]:
+    """Return who must give a token back; nobody if there is one left, or a stranger has one."""
+    if limiter is None or limiter.available_tokens > 0:
+        return ()
+    borrowers = limiter.statistics().borrowers
+    if all(isinstance(one, LedFlight) and one.outcome is None for one in borrowers):
+        return borrowers  # type: ignore[return-value]
+    return ()
+
+
+def _stuck(flight: LedFlight, waits: _Waits) -> set[LedFlight]:
+    """Return the flights which ``flight`` needs, itself included, and which can never end."""
+    found = {flight: None}  # in the order of discovery
+    unseen = [flight]
+    while unseen:
+        for other in waits.of(unseen.pop()):
+            if other not in found:
+                found[other] = None
+                unseen.append(other)
+    ending: set[LedFlight] = set()
+    before = -1
+    while len(ending) > before:
+        before = len(ending)
+        # From the last to the first: those with no needs come first, so one round is the rule.
+        ending.update(
+            one for one in reversed(found) if one not in ending and waits.can_end(one, ending)
+        )
+    return found.keys() - ending
+
+
+def _chain(
+    caller: LedFlight, flight: LedFlight, stuck: set[LedFlight], waits: _Waits
+) -> Iterable[Hashable]:
+    """Yield the keys on the way from ``caller`` by ``flight`` back to ``caller``."""
+    yield caller.key
+    while flight is not caller:
+        yield flight.key
+        flight = next(other for other in waits.of(flight) if other in stuck)
+    yield caller.key

@@ -1,0 +1,60 @@
+"""A flight and the task that leads it."""
+
+from __future__ import annotations
+
+__all__ = ("Leader", "LedFlight", "Work")
+
+from collections.abc import Awaitable, Callable, Hashable
+from contextvars import Context
+from typing import Any, TypeAlias
+
+from anyio import CapacityLimiter, Event, TaskHandle
+
+from ._flight import Flight
+
+#: The starter's function and arguments.
+Work: TypeAlias = tuple[Callable[..., Awaitable[Any]], tuple[Any, ...]]
+
+
+class Leader:
+    """A task that runs the work of one flight after another."""
+
+    __slots__ = ("call", "cancelled", "flight", "handle", "task_id")
+
+    def __init__(self, flight: LedFlight) -> None:
+        #: The flight to run next. None: the one before has not ended, or there is nothing to do.
+        self.flight: LedFlight | None = flight
+        #: Set to give it a flight, or to end it. A new one each time that it parks.
+        self.call: Event
+        self.handle: TaskHandle[None]
+        #: Then it ends with the flight that it runs.
+        self.cancelled = False
+        #: What `anyio.TaskInfo` calls it. Written by its own first step.
+        self.task_id = 0
+
+    def cancel(self) -> None:
+        """Cancel the work of the flight that it runs, and end it."""
+        self.cancelled = True
+        self.handle.cancel()
+
+
+class LedFlight(Flight):
+    """A flight with what its leader needs, and what its waiters wait for."""
+
+    __slots__ = ("context", "landing", "leader", "limiter", "waits", "work")
+
+    def __init__(
+        self, key: Hashable, work: Work, context: Context, limiter: CapacityLimiter | None
+    ) -> None:
+        super().__init__(key)
+        self.work = work
+        #: The context to run the work in, of this flight alone.
+        self.context = context
+        #: Set by the landing: what the waiters wait for.
+        self.landing = Event()
+        #: The task that runs the work, from take-off on.
+        self.leader: Leader | None = None
+        #: Where the leader takes a token before it begins.
+        self.limiter = limiter
+        #: The calls in which the work waits for flights: each with its task. See `_deadlock`.
+        self.waits: list[tuple[LedFlight, int]] = []

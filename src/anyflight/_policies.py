@@ -1,0 +1,52 @@
+"""The options of a coalescer, checked."""
+
+from __future__ import annotations
+
+__all__ = ("Policies",)
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from anyio import CapacityLimiter
+
+from ._checks import (
+    check_callable,
+    check_choice,
+    check_count,
+    check_duration,
+    check_exceptions,
+    check_instance,
+)
+from ._events import Instrument
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policies:
+    """What :class:`Coalescer` was given; its docstring says what each of them means."""
+
+    name: str
+    on_abandon: Literal["cancel", "finish"]
+    retry_on: type[Exception] | tuple[type[Exception], ...]
+    flight_timeout: float | None
+    max_join_age: float | None
+    max_waiters: int | None
+    limiter: CapacityLimiter | None
+    copy: Callable[[Any], Any] | None
+    context: Literal["caller", "owner"]
+    instruments: Iterable[Instrument]
+
+    def __post_init__(self) -> None:
+        check_choice(self.on_abandon, "on_abandon", ("cancel", "finish"))
+        check_exceptions(self.retry_on, "retry_on")
+        check_duration(self.flight_timeout, "flight_timeout")
+        check_duration(self.max_join_age, "max_join_age")
+        check_count(self.max_waiters, "max_waiters")
+        if self.limiter is not None:
+            check_instance(self.limiter, "limiter", CapacityLimiter)
+        if self.copy is not None:
+            check_callable(self.copy, "copy")
+        check_choice(self.context, "context", ("caller", "owner"))
+        object.__setattr__(self, "instruments", tuple(self.instruments))  # it may be an iterator
+        for instrument in self.instruments:
+            check_instance(instrument, "each of instruments", Instrument)
