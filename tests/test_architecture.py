@@ -26,6 +26,7 @@ FLOORS = {
     "_owner": 1,
     "_flight": 2,
     "_announcer": 3,
+    "_shadow": 3,
     "_led_flight": 3,
     "_deadlines": 4,
     "_deadlock": 4,

@@ -10,7 +10,7 @@ __all__ = ("Coalescer",)
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from reprlib import repr as shortened
 from types import TracebackType
-from typing import Generic, Literal, Self, TypeVar, TypeVarTuple, Unpack
+from typing import Any, Generic, Literal, Self, TypeVar, TypeVarTuple, Unpack
 
 from anyio import CapacityLimiter, current_time, move_on_after
 from anyio.lowlevel import checkpoint_if_cancelled
@@ -21,9 +21,9 @@ from ._checks import check_callable, check_hashable, check_timeout
 from ._events import CoalescerStatistics, FlightInfo, Instrument
 from ._flight import FlightTable
 from ._leaders import Leaders
-from ._led_flight import LedFlight
 from ._owner import Owner, Phase
 from ._policies import Policies
+from ._shadow import Shadow
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -88,6 +88,11 @@ class Coalescer(Generic[K, V]):
         the starter's, or of those that were set when the coalescer was opened, the ``"owner"``'s,
         so that nothing of one request reaches work that is shared between requests
     :param instruments: told of each flight and call, see :class:`Instrument`
+    :param shadow: run every call by itself in the caller's own task, as if there were no coalescer,
+        and only count what would have been shared: for measuring what it would bring before it is
+        switched on. Of the options, then, only ``on_abandon``, ``max_waiters`` and ``max_join_age``
+        count, and these change nothing but the statistics and what instruments are told; a call's
+        own ``timeout`` and ``fallback`` hold as ever
     """
 
     def __init__(  # noqa: PLR0913 - policies are independent of each other
@@ -103,6 +108,7 @@ class Coalescer(Generic[K, V]):
         copy: Callable[[V], V] | None = None,
         context: Literal["caller", "owner"] = "caller",
         instruments: Iterable[Instrument] = (),
+        shadow: bool = False,
     ) -> None:
         policies = Policies(
             name=name,
@@ -115,16 +121,21 @@ class Coalescer(Generic[K, V]):
             copy=copy,
             context=context,
             instruments=instruments,
+            shadow=shadow,
         )
         self._owner = Owner(f"{type(self).__name__} {name!r}")
-        self._table: FlightTable[LedFlight] = FlightTable(
+        observer = Announcer(name, policies.instruments) if policies.instruments else None
+        self._table: FlightTable[Any] = FlightTable(
             keep_abandoned=on_abandon == "finish",
             max_waiters=max_waiters,
             max_join_age=max_join_age,
-            observer=Announcer(name, policies.instruments) if policies.instruments else None,
+            observer=observer,
         )
-        self._leaders = Leaders(self._table, self._owner, policies)
-        self._calls: Calls[V] = Calls(self._table, self._owner, self._leaders, policies)
+        self._shadow = Shadow(self._table) if shadow else None
+        # What is in the table in shadow mode is led by nobody.
+        led: FlightTable[Any] = FlightTable(keep_abandoned=False) if shadow else self._table
+        self._leaders = Leaders(led, self._owner, policies)
+        self._calls: Calls[V] = Calls(led, self._owner, self._leaders, policies)
 
     def __repr__(self) -> str:
         return f"<{self._owner}, {len(self._table)} in flight>"
@@ -205,6 +216,8 @@ class Coalescer(Generic[K, V]):
         if self._owner.phase is not Phase.OPEN:
             await self._owner.refuse()
         self._owner.check_loop()
+        if self._shadow is not None:
+            return await self._shadow.execute(key, func, args, fresh=fresh)
         flight = self._calls.find(key, fresh=fresh)
         starter = flight is None
         if flight is None:
@@ -255,7 +268,7 @@ class Coalescer(Generic[K, V]):
         if flight is None:
             return False
         self._owner.check_loop()
-        self._leaders.detach(flight)
+        (self._shadow or self._leaders).detach(flight)
         return True
 
     def statistics(self) -> CoalescerStatistics:
