@@ -155,10 +155,20 @@ def _stuck(flight: LedFlight, waits: _Waits) -> set[LedFlight]:
 
 def _chain(
     caller: LedFlight, flight: LedFlight, stuck: set[LedFlight], waits: _Waits
-) -> Iterable[Hashable]:
-    """Yield the keys on the way from ``caller`` by ``flight`` back to ``caller``."""
-    yield caller.key
-    while flight is not caller:
-        yield flight.key
-        flight = next(other for other in waits.of(flight) if other in stuck)
-    yield caller.key
+) -> list[Hashable]:
+    """Return the keys on a shortest way from ``caller`` by ``flight`` back to ``caller``.
+
+    There is one: without this call of the caller's all of them could have ended.
+    """
+    before: dict[LedFlight, LedFlight | None] = {flight: None}
+    for one in (found := [flight]):  # which grows under way
+        for other in waits.of(one):
+            if other in stuck and other not in before:
+                before[other] = one
+                found.append(other)
+    way: list[Hashable] = []
+    step: LedFlight | None = caller
+    while step is not None:
+        way.append(step.key)
+        step = before[step]
+    return [caller.key, *reversed(way)]
