@@ -8,7 +8,6 @@ from typing import Any
 
 import anyio
 import pytest
-from anyio.lowlevel import checkpoint
 
 from anyflight import (
     CallJoined,
@@ -67,7 +66,7 @@ async def test_each_event_is_told_in_its_order() -> None:
     assert (landed.key, landed.outcome, landed.error) == (42, FlightOutcome.SUCCEEDED, None)
     assert landed.waiters == 2
     assert landed.delay >= 0
-    assert landed.duration > 0
+    assert landed.duration >= 0  # the clock of uvloop counts milliseconds
 
 
 async def test_durations_are_those_of_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,16 +113,16 @@ async def test_an_abandoned_flight_is_told_as_cancelled_for_nobody() -> None:
 
 
 async def test_a_flight_that_never_began_had_no_duration() -> None:
-    recorder = Recorder()
-    async with Coalescer[int, int](instruments=[recorder]) as coalescer:
-        with anyio.CancelScope() as scope:
-            scope.cancel()
-            await coalescer.execute(1, Work())
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(coalescer.execute, 1, Work())
-            await checkpoint()
-            tasks.cancel_scope.cancel()
-    assert all(event.duration == 0 for event in recorder.events if isinstance(event, FlightLanded))
+    recorder, limiter = Recorder(), anyio.CapacityLimiter(1)
+    async with (
+        Coalescer[int, int](instruments=[recorder], limiter=limiter) as coalescer,
+        anyio.create_task_group() as tasks,
+        limiter,
+    ):
+        (await start(tasks, coalescer, 1, Work())).cancel()
+        await settle()
+    assert recorder.landed().outcome is FlightOutcome.CANCELLED
+    assert recorder.landed().duration == 0
 
 
 async def test_a_timed_out_flight_is_told_once() -> None:
