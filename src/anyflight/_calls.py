@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ("Calls", "refuse")
+__all__ = ("Calls",)
 
 from collections.abc import Hashable
-from reprlib import repr as shortened
-from typing import Generic, NoReturn, TypeVar, cast
+from contextlib import suppress
+from typing import Generic, TypeVar, cast
 
 from anyio import current_time
 from anyio.lowlevel import checkpoint
 
 from ._checks import check_hashable
+from ._deadlock import flying, wait_within
 from ._errors import TooManyWaitersError
 from ._flight import FlightTable
 from ._leaders import Leaders
@@ -26,7 +27,7 @@ V = TypeVar("V")
 class Calls(Generic[V]):
     """Finds flights for calls, makes second attempts, and hands out outcomes."""
 
-    __slots__ = ("_copy", "_leaders", "_max_join_age", "_owner", "_retry_on", "_table", "retried")
+    __slots__ = ("_copy", "_leaders", "_owner", "_retry_on", "_table", "join", "retried")
 
     def __init__(
         self, table: FlightTable[LedFlight], owner: Owner, leaders: Leaders, policies: Policies
@@ -34,51 +35,67 @@ class Calls(Generic[V]):
         self._table = table
         self._owner = owner
         self._leaders = leaders
-        self._max_join_age = policies.max_join_age
+        #: Joins the flight that a call may share, see `FlightTable.join`, if it is not too old.
+        self.join = table.join if policies.max_join_age is None else self._join_young
         self._retry_on = policies.retry_on
         self._copy = policies.copy
         #: How many calls flew once more.
         self.retried = 0
 
-    def find(self, key: Hashable, *, fresh: bool) -> LedFlight | None:
-        """Return the flight that a call may share, if there is one; detach one that is too old.
+    def _join_young(self, key: Hashable, *, fresh: bool) -> LedFlight | None:
+        overdue = self._table.overdue(key, current_time())
+        if overdue is not None:
+            self._leaders.detach(overdue)
+        return self._table.join(key, fresh=fresh)
+
+    async def refuse(self, key: Hashable) -> None:
+        """Do what is to be done before a call is refused that could not be joined to a flight.
 
         :raises TypeError: if the key is unhashable
         """
+        check_hashable(key)
+        self._owner.refused += 1
+        await checkpoint()  # a caller that tries again and again must not keep out all others
+
+    async def wait(self, flight: LedFlight) -> None:
+        """Wait for the landing; if this is cancelled, the waiter leaves, and nobody else notices.
+
+        :raises DeadlockError: if this call is made in work that the flight waits for
+        """
         try:
-            if self._max_join_age is not None:
-                overdue = self._table.overdue(key, current_time())
-                if overdue is not None:
-                    self._leaders.detach(overdue)
-            return self._table.find(key, fresh=fresh)
-        except TypeError:
-            check_hashable(key)
+            if flying.get(None) is None:
+                await flight.landing.wait()
+            else:
+                await wait_within(flight)
+        except BaseException:
+            self._leaders.leave(flight)
             raise
 
-    def fly_once_more(self, flight: LedFlight, *, starter: bool) -> bool:
-        """Whether a call that waited for this flight is to make a second attempt."""
+    def flies_once_more(self, flight: LedFlight, *, starter: bool) -> bool:
+        """Whether a call that has waited for this flight makes a second attempt."""
         if starter or not self._retry_on or isinstance(flight.outcome, Value):
             return False
         # While closing, no flight may start: then the first error stands.
         matches = cast("Failure", flight.outcome).matches(self._retry_on)
         return matches and self._owner.phase is Phase.OPEN
 
-    async def again(self, failed: LedFlight, work: Work, *, fresh: bool) -> V:
-        """Make the second and last attempt of a call that joined a flight which failed.
+    async def fly_once_more(self, failed: LedFlight, work: Work, *, fresh: bool) -> V:
+        """Make the second and last attempt of a call that had joined a flight which failed.
 
         Those that had joined the same flight wake in the same turn of the event loop, before the
         leader of a flight that the first of them starts takes its first step: so they all fly
-        together. If as many wait already as may, the first error stands.
+        together. If as many calls wait already as may, the first error stands.
         """
-        flight = self.find(failed.key, fresh=fresh)
+        flight: LedFlight | None = failed
+        with suppress(TooManyWaitersError):
+            flight = self.join(failed.key, fresh=fresh)
         starter = flight is None
         try:
             if flight is None:
                 flight = self._leaders.start(failed.key, work)
-            elif not self._table.join(flight):
-                return self.deliver(failed, starter=False)
-            self.retried += 1
-            await self._leaders.wait(flight)
+            if flight is not failed:
+                self.retried += 1
+                await self.wait(flight)
             return self.deliver(flight, starter=starter)
         finally:
             del failed, flight  # as in `deliver`
@@ -101,11 +118,3 @@ class Calls(Generic[V]):
                 BaseException.__setattr__(error, "__context__", context)
             # The traceback of the error holds this frame: it must not hold the error in turn.
             del flight, outcome, error, context
-
-
-async def refuse(flight: LedFlight) -> NoReturn:
-    """Tell a call that too many wait for the flight that it would join."""
-    await checkpoint()  # a caller that tries again and again must not keep out all others
-    raise TooManyWaitersError(
-        f"{flight.waiters} calls wait for key {shortened(flight.key)} already", flight.key
-    )

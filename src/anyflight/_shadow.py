@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 from anyio import current_time
 
 from ._checks import check_hashable
+from ._errors import TooManyWaitersError
 from ._flight import Flight, FlightTable
 from ._outcome import Cancellation, Failure, Outcome, Value
+from ._owner import Owner
 
 V = TypeVar("V")
 
@@ -40,10 +42,11 @@ class Shadow:
     :param table: where the flights are noted
     """
 
-    __slots__ = ("_table",)
+    __slots__ = ("_owner", "_table")
 
-    def __init__(self, table: FlightTable[ShadowFlight]) -> None:
+    def __init__(self, table: FlightTable[ShadowFlight], owner: Owner) -> None:
         self._table = table
+        self._owner = owner
 
     async def execute(
         self,
@@ -55,8 +58,10 @@ class Shadow:
     ) -> V:
         """Return ``await func(*args)``, and take note of it."""
         check_hashable(key)
-        flight = self._board(key, fresh=fresh)
-        if flight is None:  # it would have been refused
+        try:
+            flight = self._board(key, fresh=fresh)
+        except TooManyWaitersError:
+            self._owner.refused += 1
             return await func(*args)
         call = object()
         flight.running.append(call)
@@ -77,13 +82,13 @@ class Shadow:
         """Take the flight out of the table; the one behind it takes its place."""
         self._begin(self._table.detach(flight))
 
-    def _board(self, key: Hashable, *, fresh: bool) -> ShadowFlight | None:
+    def _board(self, key: Hashable, *, fresh: bool) -> ShadowFlight:
         overdue = self._table.overdue(key, current_time())
         if overdue is not None:
             self.detach(overdue)
-        flight = self._table.find(key, fresh=fresh)
+        flight = self._table.join(key, fresh=fresh)
         if flight is not None:
-            return flight if self._table.join(flight) else None
+            return flight
         flight = ShadowFlight(key)
         self._table.add(flight)
         if flight.predecessor is None:
