@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import pytest
 import trio
+import trio.testing
 from anyio import wait_all_tasks_blocked
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
@@ -31,6 +32,14 @@ if sys.platform != "win32":
     ASYNCIO_BACKENDS.append(pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"))
 if sys.version_info >= (3, 12):
     ASYNCIO_BACKENDS.append(pytest.param(("asyncio", {"loop_factory": eager_loop}), id="eager"))
+
+
+def timed(backend: tuple[str, dict[str, Any]]) -> tuple[str, dict[str, Any]]:
+    """Return the back end; Trio with a clock that jumps as soon as all tasks wait."""
+    if backend[0] == "asyncio":
+        return backend
+    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+
 
 CANCELLED = object()
 PENDING = object()
@@ -149,6 +158,45 @@ WAYS_TO_RUN: dict[tuple[str, str], Callable[..., Awaitable[Any]]] = {
     ("native timeout", "asyncio"): _in_asyncio_timeout,
     ("native timeout", "trio"): _in_trio_timeout,
 }
+
+
+class HandClock:
+    """The clock that the package reads and sleeps by, on every back end; only the test moves it.
+
+    It starts at zero, as Trio's `MockClock` does: no time is a special one.
+    """
+
+    #: Who reads which; `sleep_until` is read by the keeper of deadlines alone.
+    READERS = ("_announcer", "_calls", "_coalescer", "_deadlines", "_leaders")
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._sleepers: list[tuple[float, anyio.Event]] = []
+
+    def current_time(self) -> float:
+        return self.now
+
+    async def sleep_until(self, deadline: float) -> None:
+        if deadline <= self.now:
+            await checkpoint()
+            return
+        sleeper = (deadline, anyio.Event())
+        self._sleepers.append(sleeper)
+        try:
+            await sleeper[1].wait()
+        finally:
+            self._sleepers.remove(sleeper)
+
+    @property
+    def alarms(self) -> list[float]:
+        """When somebody wants to be woken."""
+        return [deadline for deadline, _ in self._sleepers]
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+        for deadline, event in self._sleepers:
+            if deadline <= self.now:
+                event.set()
 
 
 async def settle() -> None:
