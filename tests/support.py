@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
@@ -166,37 +167,47 @@ class HandClock:
     It starts at zero, as Trio's `MockClock` does: no time is a special one.
     """
 
-    #: Who reads which; `sleep_until` is read by the keeper of deadlines alone.
+    #: The modules that read the time.
     READERS = ("_announcer", "_calls", "_coalescer", "_deadlines", "_leaders")
 
     def __init__(self) -> None:
         self.now = 0.0
-        self._sleepers: list[tuple[float, anyio.Event]] = []
+        self._alarms: list[tuple[float, Callable[[], object]]] = []
 
     def current_time(self) -> float:
         return self.now
 
     async def sleep_until(self, deadline: float) -> None:
-        if deadline <= self.now:
-            await checkpoint()
-            return
-        sleeper = (deadline, anyio.Event())
-        self._sleepers.append(sleeper)
+        event = anyio.Event()
+        alarm = (deadline, event.set)
+        self._alarms.append(alarm)
         try:
-            await sleeper[1].wait()
+            self.advance(0)
+            await event.wait()
         finally:
-            self._sleepers.remove(sleeper)
+            self._alarms.remove(alarm)
+
+    @contextmanager
+    def move_on_after(self, seconds: float | None) -> Generator[None]:
+        with anyio.CancelScope() as scope:
+            alarm = (math.inf if seconds is None else self.now + seconds, scope.cancel)
+            self._alarms.append(alarm)
+            try:
+                self.advance(0)
+                yield
+            finally:
+                self._alarms.remove(alarm)
 
     @property
     def alarms(self) -> list[float]:
         """When somebody wants to be woken."""
-        return [deadline for deadline, _ in self._sleepers]
+        return [deadline for deadline, _ in self._alarms]
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
-        for deadline, event in self._sleepers:
+        for deadline, ring in self._alarms:
             if deadline <= self.now:
-                event.set()
+                ring()
 
 
 async def settle() -> None:

@@ -63,25 +63,21 @@ class Calls(Generic[V]):
         matches = cast("Failure", flight.outcome).matches(self._retry_on)
         return matches and self._owner.phase is Phase.OPEN
 
-    async def again(self, failed: LedFlight, work: Work, *, fresh: bool) -> V:
-        """Make the second and last attempt of a call that joined a flight which failed.
+    def again(self, failed: LedFlight, work: Work, *, fresh: bool) -> tuple[LedFlight, bool]:
+        """Give a call that joined a flight which failed the flight of its second, last attempt.
 
         Those that had joined the same flight wake in the same turn of the event loop, before the
         leader of a flight that the first of them starts takes its first step: so they all fly
         together. If as many wait already as may, the first error stands.
+
+        :return: the flight to wait for, if need be the one that failed, and whether this call is
+            its starter
         """
         flight = self.find(failed.key, fresh=fresh)
-        starter = flight is None
-        try:
-            if flight is None:
-                flight = self._leaders.start(failed.key, work)
-            elif not self._table.join(flight):
-                return self.deliver(failed, starter=False)
-            self.retried += 1
-            await self._leaders.wait(flight)
-            return self.deliver(flight, starter=starter)
-        finally:
-            del failed, flight  # as in `deliver`
+        self.retried += 1  # whatever comes now is counted for the second time
+        if flight is None:
+            return self._leaders.start(failed.key, work), True
+        return (flight if self._table.join(flight) else failed), False
 
     def deliver(self, flight: LedFlight, *, starter: bool) -> V:
         """Return or raise what a waiter of a flight that has landed gets."""

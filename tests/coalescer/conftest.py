@@ -15,4 +15,5 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> HandClock:
     for name in HandClock.READERS:
         monkeypatch.setattr(import_module(f"anyflight.{name}"), "current_time", clock.current_time)
     monkeypatch.setattr("anyflight._deadlines.sleep_until", clock.sleep_until)
+    monkeypatch.setattr("anyflight._coalescer.move_on_after", clock.move_on_after)
     return clock
