@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
 import pytest
 import trio
+import trio.testing
 from anyio import wait_all_tasks_blocked
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
@@ -31,6 +33,14 @@ if sys.platform != "win32":
     ASYNCIO_BACKENDS.append(pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"))
 if sys.version_info >= (3, 12):
     ASYNCIO_BACKENDS.append(pytest.param(("asyncio", {"loop_factory": eager_loop}), id="eager"))
+
+
+def timed(backend: tuple[str, dict[str, Any]]) -> tuple[str, dict[str, Any]]:
+    """Return the back end; Trio with a clock that jumps as soon as all tasks wait."""
+    if backend[0] == "asyncio":
+        return backend
+    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+
 
 CANCELLED = object()
 PENDING = object()
@@ -149,6 +159,55 @@ WAYS_TO_RUN: dict[tuple[str, str], Callable[..., Awaitable[Any]]] = {
     ("native timeout", "asyncio"): _in_asyncio_timeout,
     ("native timeout", "trio"): _in_trio_timeout,
 }
+
+
+class HandClock:
+    """The clock that the package reads and sleeps by, on every back end; only the test moves it.
+
+    It starts at zero, as Trio's `MockClock` does: no time is a special one.
+    """
+
+    #: The modules that read the time.
+    READERS = ("_announcer", "_calls", "_coalescer", "_deadlines", "_leaders")
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._alarms: list[tuple[float, Callable[[], object]]] = []
+
+    def current_time(self) -> float:
+        return self.now
+
+    async def sleep_until(self, deadline: float) -> None:
+        event = anyio.Event()
+        alarm = (deadline, event.set)
+        self._alarms.append(alarm)
+        try:
+            self.advance(0)
+            await event.wait()
+        finally:
+            self._alarms.remove(alarm)
+
+    @contextmanager
+    def move_on_after(self, seconds: float | None) -> Generator[None]:
+        with anyio.CancelScope() as scope:
+            alarm = (math.inf if seconds is None else self.now + seconds, scope.cancel)
+            self._alarms.append(alarm)
+            try:
+                self.advance(0)
+                yield
+            finally:
+                self._alarms.remove(alarm)
+
+    @property
+    def alarms(self) -> list[float]:
+        """When somebody wants to be woken."""
+        return [deadline for deadline, _ in self._alarms]
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+        for deadline, ring in self._alarms:
+            if deadline <= self.now:
+                ring()
 
 
 async def settle() -> None:

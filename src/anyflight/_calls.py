@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ("Calls",)
 
 from collections.abc import Hashable
-from contextlib import suppress
 from typing import Generic, TypeVar, cast
 
 from anyio import current_time
@@ -79,26 +78,25 @@ class Calls(Generic[V]):
         matches = cast("Failure", flight.outcome).matches(self._retry_on)
         return matches and self._owner.phase is Phase.OPEN
 
-    async def fly_once_more(self, failed: LedFlight, work: Work, *, fresh: bool) -> V:
-        """Make the second and last attempt of a call that had joined a flight which failed.
+    def again(self, failed: LedFlight, work: Work, *, fresh: bool) -> tuple[LedFlight, bool]:
+        """Give a call that joined a flight which failed the flight of its second, last attempt.
 
         Those that had joined the same flight wake in the same turn of the event loop, before the
         leader of a flight that the first of them starts takes its first step: so they all fly
         together. If as many calls wait already as may, the first error stands.
+
+        :return: the flight to wait for, if need be the one that failed, and whether this call is
+            its starter
         """
-        flight: LedFlight | None = failed
-        with suppress(TooManyWaitersError):
-            flight = self.join(failed.key, fresh=fresh)
-        starter = flight is None
+        self.retried += 1  # whatever comes now is counted for the second time
         try:
-            if flight is None:
-                flight = self._leaders.start(failed.key, work)
-            if flight is not failed:
-                self.retried += 1
-                await self.wait(flight)
-            return self.deliver(flight, starter=starter)
-        finally:
-            del failed, flight  # as in `deliver`
+            flight = self.join(failed.key, fresh=fresh)
+        except TooManyWaitersError:
+            self._owner.refused += 1
+            return failed, False
+        if flight is not None:
+            return flight, False
+        return self._leaders.start(failed.key, work), True
 
     def deliver(self, flight: LedFlight, *, starter: bool) -> V:
         """Return or raise what a waiter of a flight that has landed gets."""

@@ -244,7 +244,8 @@ class Coalescer(Generic[K, V]):
             return value
         try:
             if self._calls.flies_once_more(flight, starter=starter):
-                return await self._calls.fly_once_more(flight, (func, args), fresh=fresh)
+                flight, starter = self._calls.again(flight, (func, args), fresh=fresh)
+                await self._calls.wait(flight)
             return self._calls.deliver(flight, starter=starter)
         finally:
             del flight  # the traceback of an error holds this frame: it must not hold the error

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 __all__ = ("Deadlines",)
 
+import math
 from collections.abc import Callable
 
-from anyio import TaskHandle, current_time, get_cancelled_exc_class, sleep_until
+from anyio import (
+    TaskHandle,
+    current_effective_deadline,
+    current_time,
+    get_cancelled_exc_class,
+    sleep_until,
+)
 
 from ._led_flight import LedFlight
 from ._owner import Owner, Phase
@@ -36,7 +43,7 @@ class Deadlines:
         """Let the time of a flight begin now."""
         self._due.setdefault(flight, current_time() + self._timeout)
         if self._keeper is None:
-            self._keeper = self._owner.start(self._keep())
+            self._keeper = self._owner.start(self._keep(), role="keeper of deadlines")
 
     def discard(self, flight: LedFlight) -> None:
         """Forget about a flight that has landed."""
@@ -51,16 +58,28 @@ class Deadlines:
     def clear(self) -> None:
         """Forget everything: the owner has ended."""
         self._due.clear()
-        self._keeper = None
+        if self._keeper is not None:
+            self._keeper.coro.close()  # it may never have run, see `Leaders.clear`
+            self._keeper = None
 
     async def _keep(self) -> None:
-        try:
-            while self._due:
-                flight, deadline = next(iter(self._due.items()))
-                await sleep_until(deadline)
-                if flight in self._due:
-                    self._expire(flight)
-        except get_cancelled_exc_class():
-            pass  # let out on asyncio, one that is not of this task's scope would end the group
-        finally:
-            self._keeper = None
+        cancelled = get_cancelled_exc_class()
+        while self._due:
+            try:
+                # No name for a flight in here: this frame may live for hours after its landing.
+                await sleep_until(next(iter(self._due.values())))
+            except cancelled:
+                # None is let out: on asyncio, a stray one would end the whole group.
+                if current_effective_deadline() == -math.inf:
+                    break
+            else:
+                self._expire_due()
+        self._keeper = None
+
+    def _expire_due(self) -> None:
+        now = current_time()
+        while self._due:
+            flight, deadline = next(iter(self._due.items()))
+            if deadline > now:
+                break
+            self._expire(flight)

@@ -90,8 +90,9 @@ class CoalescerStatistics:
     :ivar joined: how often a call joined a flight: the executions that were saved
     :ivar refused: calls refused because the coalescer was closing or closed, or because there were
         ``max_waiters`` calls waiting
-    :ivar retried: calls that flew once more, because the flight that they had joined failed with an
-        error of ``retry_on``
+    :ivar retried: calls that made a second attempt, because the flight that they had joined failed
+        with an error of ``retry_on``. One that got the first error after all, because there were
+        ``max_waiters`` calls waiting, is counted as refused too
     :ivar succeeded: flights that landed with a value
     :ivar failed: flights that landed with an error
     :ivar cancelled: flights that ended by cancellation, or before their function was called

@@ -108,19 +108,17 @@ class Leaders:
             self._deadlines.clear()
 
     def _take_off(self, flight: LedFlight) -> None:
-        if self._deadlines is not None:
-            self._deadlines.add(flight)
-        if self._parked:
-            leader = flight.leader = self._parked.pop()
-            leader.flight = flight
-            leader.call.set()
-            return
-        leader = flight.leader = Leader(flight)
-        coroutine = self._lead(leader)
         try:
-            leader.handle = self._owner.start(coroutine)
+            if self._deadlines is not None:
+                self._deadlines.add(flight)
+            if self._parked:
+                leader = flight.leader = self._parked.pop()
+                leader.flight = flight
+                leader.call.set()
+            else:
+                leader = flight.leader = Leader(flight)
+                leader.handle = self._owner.start(self._lead(leader), role="leader")
         except Exception as exc:
-            coroutine.close()
             self._land(flight, Failure(exc))
             raise
 
@@ -138,9 +136,10 @@ class Leaders:
     def _land(self, flight: LedFlight, outcome: Outcome[Any]) -> None:
         successor = self._table.land(flight, outcome)
         flight.landing.set()
+        # In this order: while closing, the keeper of deadlines ends when it has none left.
+        self._promote(successor)
         if self._deadlines is not None:
             self._deadlines.discard(flight)
-        self._promote(successor)
 
     async def _lead(self, leader: Leader) -> None:
         """Run one flight after another; let nothing out that is not meant for the owner.

@@ -36,7 +36,6 @@ class Owner:
     """
 
     __slots__ = (
-        "_leader_name",
         "_task_group",
         "_token",
         "context",
@@ -49,7 +48,6 @@ class Owner:
 
     def __init__(self, label: str) -> None:
         self.label = label
-        self._leader_name = f"{label} leader"
         #: Written by `open`, `end_calls` and `close`. Calls are taken while it is OPEN.
         self.phase = Phase.NEW
         #: The first of `get_asyncgen_hooks()` where calls may be taken without further ado.
@@ -135,9 +133,17 @@ class Owner:
         finally:
             del only, exc_val, exc_tb  # whose frames may lead here
 
-    def start(self, task: Coroutine[Any, Any, None]) -> TaskHandle[None]:
-        """Start a task. Its first step comes later, after the current one of this task."""
-        return self._task_group.create_task(task, name=self._leader_name, context=self.context)
+    def start(self, task: Coroutine[Any, Any, None], *, role: str) -> TaskHandle[None]:
+        """Start a task. Its first step comes later, after the current one of this task.
+
+        :param role: what the name of the task says that it is
+        """
+        try:
+            name = f"{self.label} {role}"
+            return self._task_group.create_task(task, name=name, context=self.context)
+        except Exception:
+            task.close()
+            raise
 
     def check_loop(self) -> None:
         """Raise a :exc:`RuntimeError` outside of the event loop where this was opened."""
