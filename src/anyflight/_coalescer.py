@@ -231,7 +231,7 @@ class Coalescer(Generic[K, V]):
         if flight is None:
             await checkpoint_if_cancelled()  # raises or returns at once: nobody comes in between
             flight = self._leaders.start(key, (func, args))
-        try:
+        try:  # as `Calls.wait`, without the coroutine that every joiner would pay for
             if flying.get(None) is None:
                 await flight.landing.wait()
             else:

@@ -197,7 +197,8 @@ class Leaders:
         if outcome is OWNER_GONE and flight.waiters and flight.outcome is None:
             self.abort()  # not abandoned, so it is the owner: what is queued must not take off
         self._land(flight, outcome)
-        fit = not leader.cancelled and not (flight.began and isinstance(outcome, Cancellation))
+        struck = flight.began is not None and isinstance(outcome, Cancellation)
+        fit = not struck and not leader.cancelled
         # From Python 3.12 on, the frames of the work lead back to this one (`f_back`) and live as
         # long as its exception does: nothing that holds the exception may be left in here.
         del flight, outcome
