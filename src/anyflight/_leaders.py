@@ -36,7 +36,7 @@ from ._owner import Owner, Phase
 from ._policies import Policies
 
 #: How many leaders at most wait for a flight. Enough for the flights that are in the air at once in
-#: a busy service; little enough (about 4 kB each) not to be noticed after a burst.
+#: a busy service; little enough (about 5 kB each) not to be noticed after a burst.
 MAX_PARKED = 64
 
 
