@@ -57,7 +57,8 @@ class Identity(int):
     """Stands in a key for the instance of which a method was called: this one, not an equal one.
 
     It does not keep the instance alive, and need not: as long as the key is in a flight table, the
-    arguments of the flight do, so that no other object can have got its address.
+    arguments of the flight do, so that no other object can have got its address. (An instrument
+    that keeps keys for longer may see two instances under one address, one after the other.)
     """
 
     __slots__ = ()
