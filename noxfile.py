@@ -79,7 +79,13 @@ def lowest(session: nox.Session) -> None:
     _install_wheel(session, "tests")
     # The pytest plugin of that anyio is older than pytest 9.
     session.install("anyio==4.14.0", "trio==0.31.0", "pytest<9")
-    session.run("pytest", "tests/coalescer", "tests/test_flight.py", "tests/test_isolation.py")
+    session.run(
+        "pytest",
+        "tests/coalescer",
+        "tests/coalesced",
+        "tests/test_flight.py",
+        "tests/test_isolation.py",
+    )
 
 
 @nox.session(python=NEWEST)

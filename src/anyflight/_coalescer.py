@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable
 from reprlib import repr as shortened
 from sys import get_asyncgen_hooks
 from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypeVar, TypeVarTuple, Unpack
+from typing import Any, Literal, Self, TypeVar, TypeVarTuple, Unpack
 
 from anyio import CapacityLimiter, current_time, move_on_after
 from anyio.lowlevel import checkpoint_if_cancelled
@@ -20,6 +20,7 @@ from ._announcer import Announcer
 from ._calls import Calls
 from ._checks import check_callable, check_hashable, check_timeout
 from ._deadlock import flying, wait_within
+from ._decorating import Decorating
 from ._errors import TooManyWaitersError
 from ._events import CoalescerStatistics, FlightInfo, Instrument
 from ._flight import FlightTable
@@ -34,7 +35,7 @@ V = TypeVar("V")
 Ts = TypeVarTuple("Ts")
 
 
-class Coalescer(Generic[K, V]):
+class Coalescer(Decorating[K, V]):
     """Lets concurrent calls for the same key share one execution of the work.
 
     .. code-block:: python
