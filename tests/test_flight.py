@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from anyflight import FlightInfo, FlightOutcome, FlightState
+from anyflight import FlightInfo, FlightOutcome, FlightState, TooManyWaitersError
 from anyflight._flight import Flight, FlightTable, Place
 from anyflight._outcome import Cancellation, Expiry, Failure, Outcome, Value
 
@@ -31,13 +31,6 @@ def table(
     return FlightTable(
         keep_abandoned=keep_abandoned, max_waiters=max_waiters, max_join_age=max_join_age
     )
-
-
-def join(flights: FlightTable[Flight], key: Any, *, fresh: bool) -> Flight | None:
-    flight = flights.find(key, fresh=fresh)
-    if flight is not None:
-        assert flights.join(flight)
-    return flight
 
 
 def add(flights: FlightTable[Flight], key: Any = "k", *, begin: bool = True) -> Flight:
@@ -70,15 +63,15 @@ class TestTransitions:
     def test_calls_join_it_while_it_runs(self) -> None:
         flights = table()
         flight = add(flights)
-        assert join(flights, "k", fresh=False) is flight
+        assert flights.join("k", fresh=False) is flight
         assert flight.waiters == 2
 
     def test_a_fresh_call_joins_it_only_before_it_runs(self) -> None:
         flights = table()
         flight = add(flights, begin=False)
-        assert join(flights, "k", fresh=True) is flight
+        assert flights.join("k", fresh=True) is flight
         flights.begin(flight, 0.0)
-        assert join(flights, "k", fresh=True) is None
+        assert flights.join("k", fresh=True) is None
 
     def test_a_second_flight_is_queued_and_takes_the_place_of_the_first_when_that_lands(
         self,
@@ -87,7 +80,7 @@ class TestTransitions:
         first = add(flights)
         second = add(flights)
         assert second.state is FlightState.QUEUED
-        assert join(flights, "k", fresh=True) is second
+        assert flights.join("k", fresh=True) is second
         assert flights.land(first, VALUE) is second
         assert flights.current("k") is second
         assert second.state is FlightState.STARTING
@@ -97,11 +90,11 @@ class TestTransitions:
     def test_losing_its_last_waiter_abandons_it(self, keep: bool) -> None:
         flights = table(keep_abandoned=keep)
         flight = add(flights)
-        join(flights, "k", fresh=False)
+        flights.join("k", fresh=False)
         assert not flights.leave(flight)
         assert flights.leave(flight) is not keep
         assert flight.state is FlightState.ABANDONED
-        assert join(flights, "k", fresh=False) is (flight if keep else None)
+        assert flights.join("k", fresh=False) is (flight if keep else None)
 
     @pytest.mark.parametrize("keep", [False, True])
     def test_abandoned_before_its_first_step_it_lands_and_never_begins(self, keep: bool) -> None:
@@ -180,7 +173,8 @@ class TestTransitions:
         assert flights.land(flight, VALUE) is queued
         assert flights.land(flight, FAILURE) is None
         assert flight.outcome is VALUE
-        assert (flights.succeeded, flights.failed, len(flights)) == (1, 0, 1)
+        assert flights.landed == {kind: kind == "succeeded" for kind in FlightOutcome}
+        assert len(flights) == 1
 
     def test_no_flight_is_added_where_there_is_one_to_join(self) -> None:
         flights = table()
@@ -207,17 +201,18 @@ class TestTransitions:
     ) -> None:
         flights = table()
         flights.land(add(flights), outcome)
-        assert getattr(flights, counter) == 1
+        assert flights.landed == {kind: kind == counter for kind in FlightOutcome}
         assert len(flights) == 0
 
     def test_law_12_a_flight_takes_max_waiters_and_refuses_one_more(self) -> None:
         flights = table(max_waiters=2)
         flight = add(flights)
-        assert flights.join(flight)
-        assert not flights.join(flight)
-        assert (flight.waiters, flights.joined, flights.refused) == (2, 1, 1)
+        assert flights.join("k", fresh=False) is flight
+        with pytest.raises(TooManyWaitersError, match="2 calls wait for key 'k' already"):
+            flights.join("k", fresh=False)
+        assert (flight.waiters, flights.joined) == (2, 1)
         flights.leave(flight)
-        assert flights.join(flight)
+        assert flights.join("k", fresh=False) is flight
 
     @pytest.mark.parametrize(("now", "too_old"), [(2.0, False), (2.1, True)])
     def test_law_13_a_flight_is_overdue_when_it_is_older_than_max_join_age(
@@ -266,7 +261,7 @@ class TestTransitions:
         fickle.value = 2
         flights.land(first, VALUE)
         fickle.value = 1
-        assert join(flights, fickle, fresh=False) is None
+        assert flights.join(fickle, fresh=False) is None
         again = add(flights, fickle)
         assert list(flights) == [again]
 
@@ -414,6 +409,7 @@ class TableMachine(RuleBasedStateMachine):
         self.flights: dict[int, Flight] = {}
         self.now = 0
         self.calls = 0
+        self.refused = 0
         self.left = 0
         self.landed: Counter[str] = Counter()
 
@@ -434,13 +430,16 @@ class TableMachine(RuleBasedStateMachine):
             self.detach(overdue, too_old)
         number = next(self.numbers)
         expected, what = self.model.call(key, number, fresh=fresh)
-        flight = self.table.find(key, fresh=fresh)
+        if what == "is refused":
+            self.refused += 1
+            with pytest.raises(TooManyWaitersError):
+                self.table.join(key, fresh=fresh)
+            return self.flights[expected]
+        flight = self.table.join(key, fresh=fresh)
         assert (flight is None) is (what == "starts")
         if flight is None:
             flight = self.flights[number] = Flight(key)
             self.table.add(flight)
-        else:
-            assert self.table.join(flight) is (what == "joins")
         assert flight is self.flights[expected]
         return flight
 
@@ -570,18 +569,17 @@ class TableMachine(RuleBasedStateMachine):
     @invariant()
     def the_counters_add_up(self) -> None:
         table, in_the_air = self.table, list(self.table)
-        counted = {kind: getattr(table, kind) for kind in FlightOutcome}
-        assert +self.landed == Counter(counted)
-        assert table.flights == sum(counted.values()) + len(in_the_air)  # 5
+        assert +self.landed == +Counter(table.landed)
+        assert table.flights == sum(table.landed.values()) + len(in_the_air)  # 5
         assert table.waiting == sum(flight.waiters for flight in in_the_air)
-        assert self.calls == table.flights + table.joined + table.refused
+        assert self.calls == table.flights + table.joined + self.refused
 
     @invariant()
     def the_observer_was_told_of_each_transition_once(self) -> None:
         table, told = self.table, self.ledger.told
         assert (told["started"], told["joined"]) == (table.flights, table.joined)
         assert told["left"] == self.left
-        assert all(told[kind] == getattr(table, kind) for kind in FlightOutcome)
+        assert all(told[kind] == table.landed[kind] for kind in FlightOutcome)
         assert self.ledger.waiting == table.waiting
 
 

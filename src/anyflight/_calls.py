@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ("Calls", "refuse")
+__all__ = ("Calls",)
 
 from collections.abc import Hashable
-from reprlib import repr as shortened
-from typing import Generic, NoReturn, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 from anyio import current_time
 from anyio.lowlevel import checkpoint
 
 from ._checks import check_hashable
+from ._deadlock import flying, wait_within
 from ._errors import TooManyWaitersError
 from ._flight import FlightTable
 from ._leaders import Leaders
@@ -26,7 +26,7 @@ V = TypeVar("V")
 class Calls(Generic[V]):
     """Finds flights for calls, makes second attempts, and hands out outcomes."""
 
-    __slots__ = ("_copy", "_leaders", "_max_join_age", "_owner", "_retry_on", "_table", "retried")
+    __slots__ = ("_copy", "_leaders", "_owner", "_retry_on", "_table", "join", "retried")
 
     def __init__(
         self, table: FlightTable[LedFlight], owner: Owner, leaders: Leaders, policies: Policies
@@ -34,29 +34,44 @@ class Calls(Generic[V]):
         self._table = table
         self._owner = owner
         self._leaders = leaders
-        self._max_join_age = policies.max_join_age
+        #: Joins the flight that a call may share, see `FlightTable.join`, if it is not too old.
+        self.join = table.join if policies.max_join_age is None else self._join_young
         self._retry_on = policies.retry_on
         self._copy = policies.copy
         #: How many calls flew once more.
         self.retried = 0
 
-    def find(self, key: Hashable, *, fresh: bool) -> LedFlight | None:
-        """Return the flight that a call may share, if there is one; detach one that is too old.
+    def _join_young(self, key: Hashable, *, fresh: bool) -> LedFlight | None:
+        overdue = self._table.overdue(key, current_time())
+        if overdue is not None:
+            self._leaders.detach(overdue)
+        return self._table.join(key, fresh=fresh)
+
+    async def refuse(self, key: Hashable) -> None:
+        """Do what is to be done before a call is refused that could not be joined to a flight.
 
         :raises TypeError: if the key is unhashable
         """
+        check_hashable(key)
+        self._owner.refused += 1
+        await checkpoint()  # a caller that tries again and again must not keep out all others
+
+    async def wait(self, flight: LedFlight) -> None:
+        """Wait for the landing; if this is cancelled, the waiter leaves, and nobody else notices.
+
+        :raises DeadlockError: if this call is made in work that the flight waits for
+        """
         try:
-            if self._max_join_age is not None:
-                overdue = self._table.overdue(key, current_time())
-                if overdue is not None:
-                    self._leaders.detach(overdue)
-            return self._table.find(key, fresh=fresh)
-        except TypeError:
-            check_hashable(key)
+            if flying.get(None) is None:
+                await flight.landing.wait()
+            else:
+                await wait_within(flight)
+        except BaseException:
+            self._leaders.leave(flight)
             raise
 
-    def fly_once_more(self, flight: LedFlight, *, starter: bool) -> bool:
-        """Whether a call that waited for this flight is to make a second attempt."""
+    def flies_once_more(self, flight: LedFlight, *, starter: bool) -> bool:
+        """Whether a call that has waited for this flight makes a second attempt."""
         if starter or not self._retry_on or isinstance(flight.outcome, Value):
             return False
         # While closing, no flight may start: then the first error stands.
@@ -68,16 +83,20 @@ class Calls(Generic[V]):
 
         Those that had joined the same flight wake in the same turn of the event loop, before the
         leader of a flight that the first of them starts takes its first step: so they all fly
-        together. If as many wait already as may, the first error stands.
+        together. If as many calls wait already as may, the first error stands.
 
         :return: the flight to wait for, if need be the one that failed, and whether this call is
             its starter
         """
-        flight = self.find(failed.key, fresh=fresh)
         self.retried += 1  # whatever comes now is counted for the second time
-        if flight is None:
-            return self._leaders.start(failed.key, work), True
-        return (flight if self._table.join(flight) else failed), False
+        try:
+            flight = self.join(failed.key, fresh=fresh)
+        except TooManyWaitersError:
+            self._owner.refused += 1
+            return failed, False
+        if flight is not None:
+            return flight, False
+        return self._leaders.start(failed.key, work), True
 
     def deliver(self, flight: LedFlight, *, starter: bool) -> V:
         """Return or raise what a waiter of a flight that has landed gets."""
@@ -97,11 +116,3 @@ class Calls(Generic[V]):
                 BaseException.__setattr__(error, "__context__", context)
             # The traceback of the error holds this frame: it must not hold the error in turn.
             del flight, outcome, error, context
-
-
-async def refuse(flight: LedFlight) -> NoReturn:
-    """Tell a call that too many wait for the flight that it would join."""
-    await checkpoint()  # a caller that tries again and again must not keep out all others
-    raise TooManyWaitersError(
-        f"{flight.waiters} calls wait for key {shortened(flight.key)} already", flight.key
-    )

@@ -9,21 +9,25 @@ __all__ = ("Coalescer",)
 
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from reprlib import repr as shortened
+from sys import get_asyncgen_hooks
 from types import TracebackType
-from typing import Generic, Literal, Self, TypeVar, TypeVarTuple, Unpack
+from typing import Any, Generic, Literal, Self, TypeVar, TypeVarTuple, Unpack
 
 from anyio import CapacityLimiter, current_time, move_on_after
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from ._announcer import Announcer
-from ._calls import Calls, refuse
+from ._calls import Calls
 from ._checks import check_callable, check_hashable, check_timeout
+from ._deadlock import flying, wait_within
+from ._errors import TooManyWaitersError
 from ._events import CoalescerStatistics, FlightInfo, Instrument
 from ._flight import FlightTable
 from ._leaders import Leaders
-from ._led_flight import LedFlight
-from ._owner import Owner, Phase
+from ._outcome import Value
+from ._owner import Owner
 from ._policies import Policies
+from ._shadow import Shadow
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -88,6 +92,11 @@ class Coalescer(Generic[K, V]):
         the starter's, or of those that were set when the coalescer was opened, the ``"owner"``'s,
         so that nothing of one request reaches work that is shared between requests
     :param instruments: told of each flight and call, see :class:`Instrument`
+    :param shadow: run every call by itself in the caller's own task, as if there were no coalescer,
+        and only count what would have been shared: for measuring what it would bring before it is
+        switched on. Of the options, then, only ``on_abandon``, ``max_waiters`` and ``max_join_age``
+        count, and these change nothing but the statistics and what instruments are told; a call's
+        own ``timeout`` and ``fallback`` hold as ever
     """
 
     def __init__(  # noqa: PLR0913 - policies are independent of each other
@@ -103,6 +112,7 @@ class Coalescer(Generic[K, V]):
         copy: Callable[[V], V] | None = None,
         context: Literal["caller", "owner"] = "caller",
         instruments: Iterable[Instrument] = (),
+        shadow: bool = False,
     ) -> None:
         policies = Policies(
             name=name,
@@ -115,16 +125,22 @@ class Coalescer(Generic[K, V]):
             copy=copy,
             context=context,
             instruments=instruments,
+            shadow=shadow,
         )
+        self._copy = copy
         self._owner = Owner(f"{type(self).__name__} {name!r}")
-        self._table: FlightTable[LedFlight] = FlightTable(
+        observer = Announcer(name, policies.instruments) if policies.instruments else None
+        self._table: FlightTable[Any] = FlightTable(
             keep_abandoned=on_abandon == "finish",
             max_waiters=max_waiters,
             max_join_age=max_join_age,
-            observer=Announcer(name, policies.instruments) if policies.instruments else None,
+            observer=observer,
         )
-        self._leaders = Leaders(self._table, self._owner, policies)
-        self._calls: Calls[V] = Calls(self._table, self._owner, self._leaders, policies)
+        self._shadow = Shadow(self._table, self._owner) if shadow else None
+        # What is in the table in shadow mode is led by nobody.
+        led: FlightTable[Any] = FlightTable(keep_abandoned=False) if shadow else self._table
+        self._leaders = Leaders(led, self._owner, policies)
+        self._calls: Calls[V] = Calls(led, self._owner, self._leaders, policies)
 
     def __repr__(self) -> str:
         return f"<{self._owner}, {len(self._table)} in flight>"
@@ -201,22 +217,35 @@ class Coalescer(Generic[K, V]):
         """
         if timeout is not None or fallback is not None:
             return await self._execute_within(key, func, args, fresh, timeout, fallback)
-        check_callable(func, "func")
-        if self._owner.phase is not Phase.OPEN:
-            await self._owner.refuse()
-        self._owner.check_loop()
-        flight = self._calls.find(key, fresh=fresh)
+        if not callable(func) or get_asyncgen_hooks()[0] is not self._owner.hook:
+            check_callable(func, "func")
+            await self._owner.admit()
+        if self._shadow is not None:
+            return await self._shadow.execute(key, func, args, fresh=fresh)
+        try:
+            flight = self._calls.join(key, fresh=fresh)
+        except (TypeError, TooManyWaitersError):
+            await self._calls.refuse(key)
+            raise
         starter = flight is None
         if flight is None:
             await checkpoint_if_cancelled()  # raises or returns at once: nobody comes in between
             flight = self._leaders.start(key, (func, args))
-        elif not self._table.join(flight):
-            await refuse(flight)
-        await self._leaders.wait(flight)
+        try:  # as `Calls.wait`, without the coroutine that every joiner would pay for
+            if flying.get(None) is None:
+                await flight.landing.wait()
+            else:
+                await wait_within(flight)
+        except BaseException:  # this waiter leaves, and nobody else is touched
+            self._leaders.leave(flight)
+            raise
+        if type(flight.outcome) is Value and self._copy is None:
+            value: V = flight.outcome.value
+            return value
         try:
-            if self._calls.fly_once_more(flight, starter=starter):
+            if self._calls.flies_once_more(flight, starter=starter):
                 flight, starter = self._calls.again(flight, (func, args), fresh=fresh)
-                await self._leaders.wait(flight)
+                await self._calls.wait(flight)
             return self._calls.deliver(flight, starter=starter)
         finally:
             del flight  # the traceback of an error holds this frame: it must not hold the error
@@ -256,7 +285,7 @@ class Coalescer(Generic[K, V]):
         if flight is None:
             return False
         self._owner.check_loop()
-        self._leaders.detach(flight)
+        (self._shadow or self._leaders).detach(flight)
         return True
 
     def statistics(self) -> CoalescerStatistics:
@@ -266,17 +295,13 @@ class Coalescer(Generic[K, V]):
         middle of a change, so that the counters differ by one from what their identities say.
         """
         table = self._table
-        refused = self._owner.refused + table.refused
         return CoalescerStatistics(
-            calls=table.flights + table.joined + refused - self._calls.retried,
+            calls=table.flights + table.joined + self._owner.refused - self._calls.retried,
             flights=table.flights,
             joined=table.joined,
-            refused=refused,
+            refused=self._owner.refused,
             retried=self._calls.retried,
-            succeeded=table.succeeded,
-            failed=table.failed,
-            cancelled=table.cancelled,
-            timed_out=table.timed_out,
+            **{kind.value: count for kind, count in table.landed.items()},
             in_flight=len(table),
             waiting=table.waiting,
         )

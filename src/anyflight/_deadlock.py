@@ -15,7 +15,7 @@ a flight that waits for nothing closes no circle.
 
 from __future__ import annotations
 
-__all__ = ("calling_flight", "enter", "wait_within")
+__all__ = ("enter", "flying", "wait_within")
 
 from collections.abc import Hashable, Iterable
 from contextvars import ContextVar
@@ -30,26 +30,24 @@ from ._led_flight import Leader, LedFlight
 
 #: The flight whose work runs here. A weak reference: a task or a connection that outlives the
 #: flight keeps the context in which it was made, and shall not keep a value with it.
-_flying: ContextVar[ref[LedFlight]] = ContextVar("anyflight_flying")
+flying: ContextVar[ref[LedFlight]] = ContextVar("anyflightflying")
 
 
 def enter(flight: LedFlight) -> None:
     """Let the calls that are made in this context be known as calls of the flight's work."""
-    _flying.set(ref(flight))
+    flying.set(ref(flight))
 
 
-def calling_flight() -> LedFlight | None:
-    """Return the flight in whose work this is, if that has not landed."""
-    reference = _flying.get(None)
-    flight = None if reference is None else reference()
-    return flight if flight is not None and flight.outcome is None else None
+async def wait_within(flight: LedFlight) -> None:
+    """Wait for the landing of ``flight`` in the work of another, as `flying` tells.
 
-
-async def wait_within(caller: LedFlight, flight: LedFlight) -> None:
-    """Wait for the landing of ``flight`` in the work of ``caller``.
-
-    :raises DeadlockError: if ``flight`` waits for ``caller``
+    :raises DeadlockError: if ``flight`` waits for that one
     """
+    reference = flying.get(None)
+    caller = None if reference is None else reference()
+    if caller is None or caller.outcome is not None:  # it has landed: nothing waits for this task
+        await flight.landing.wait()
+        return
     wait = (flight, get_current_task().id)
     caller.waits.append(wait)
     try:
@@ -155,10 +153,20 @@ def _stuck(flight: LedFlight, waits: _Waits) -> set[LedFlight]:
 
 def _chain(
     caller: LedFlight, flight: LedFlight, stuck: set[LedFlight], waits: _Waits
-) -> Iterable[Hashable]:
-    """Yield the keys on the way from ``caller`` by ``flight`` back to ``caller``."""
-    yield caller.key
-    while flight is not caller:
-        yield flight.key
-        flight = next(other for other in waits.of(flight) if other in stuck)
-    yield caller.key
+) -> list[Hashable]:
+    """Return the keys on a shortest way from ``caller`` by ``flight`` back to ``caller``.
+
+    There is one: without this call of the caller's all of them could have ended.
+    """
+    before: dict[LedFlight, LedFlight | None] = {flight: None}
+    for one in (found := [flight]):  # which grows under way
+        for other in waits.of(one):
+            if other in stuck and other not in before:
+                before[other] = one
+                found.append(other)
+    way: list[Hashable] = []
+    step: LedFlight | None = caller
+    while step is not None:
+        way.append(step.key)
+        step = before[step]
+    return [caller.key, *reversed(way)]

@@ -16,8 +16,8 @@ Invariants, checked after every step of the property tests:
 2. A queued flight is the successor of exactly one flight; that one is current and has begun.
 3. A flight that has not begun has at least one waiter, and none has more than ``max_waiters``.
 4. A flight that has landed is in no part of the table.
-5. ``flights == succeeded + failed + cancelled + timed_out +`` the number of flights in the table,
-   and ``waiting`` is the sum of their waiters.
+5. ``flights`` is the sum of ``landed`` plus the number of flights in the table, and ``waiting``
+   the sum of the waiters of these.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ __all__ = ("Flight", "FlightTable", "Place")
 import math
 from collections.abc import Hashable, Iterator
 from enum import Enum, auto
+from reprlib import repr as shortened
 from typing import Any, Generic, Self, TypeVar
 
-from ._events import FlightInfo, FlightState
+from ._errors import TooManyWaitersError
+from ._events import FlightInfo, FlightOutcome, FlightState
 from ._observer import Observer
-from ._outcome import Cancellation, Expiry, Failure, Outcome, Value
+from ._outcome import Cancellation, Outcome
 
 
 class Place(Enum):
@@ -109,19 +111,15 @@ class FlightTable(Generic[F]):
     __slots__ = (
         "_current",
         "_detached",
-        "_in_flight",
         "_keep_abandoned",
+        "_left",
         "_max_join_age",
         "_max_waiters",
         "_observer",
-        "cancelled",
-        "failed",
+        "_served",
         "flights",
         "joined",
-        "refused",
-        "succeeded",
-        "timed_out",
-        "waiting",
+        "landed",
     )
 
     def __init__(
@@ -141,15 +139,9 @@ class FlightTable(Generic[F]):
         # Counters; each is written by the one method that makes the transition it counts.
         self.flights = 0
         self.joined = 0
-        self.refused = 0
-        self.succeeded = 0
-        self.failed = 0
-        self.cancelled = 0
-        self.timed_out = 0
-        # What there is now. Not derived, so that any thread can read it in the midst of a change.
-        self._in_flight = 0
-        #: The sum of the waiters of all flights that have not landed.
-        self.waiting = 0
+        self.landed = dict.fromkeys(FlightOutcome, 0)
+        self._left = 0
+        self._served = 0
 
     def __iter__(self) -> Iterator[F]:
         """Yield the flights in the air: each current one before its queued one, then the rest."""
@@ -160,7 +152,12 @@ class FlightTable(Generic[F]):
         yield from self._detached
 
     def __len__(self) -> int:
-        return self._in_flight
+        return self.flights - sum(self.landed.values())
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait."""
+        return self.flights + self.joined - self._left - self._served
 
     def current(self, key: Hashable) -> F | None:
         """Return the flight that holds the place of ``key``: starting, running or abandoned."""
@@ -177,11 +174,13 @@ class FlightTable(Generic[F]):
             return None
         return flight if flight.waiters or self._keep_abandoned else None
 
-    def find(self, key: Hashable, *, fresh: bool) -> F | None:
-        """Return the flight of ``key`` that a call may share; `join` it, or `add` one if None.
+    def join(self, key: Hashable, *, fresh: bool) -> F | None:
+        """Add a waiter to the flight of ``key`` that it may share, and return that flight.
 
-        With ``fresh``, a flight that has begun will not do: its result may have been computed
-        before this call was made.
+        None if there is no such flight; then `add` one. With ``fresh``, a flight that has begun
+        will not do: its result may have been computed before this call was made.
+
+        :raises TooManyWaitersError: if ``max_waiters`` calls wait for it
         """
         flight = self._current.get(key)
         if flight is None:
@@ -190,23 +189,21 @@ class FlightTable(Generic[F]):
             del self._current[key]
             return None
         if flight.began is not None and (fresh or not (flight.waiters or self._keep_abandoned)):
-            return flight.successor
-        return flight
-
-    def join(self, flight: F) -> bool:
-        """Add a waiter to what `find` has found; False if that many wait already."""
+            flight = flight.successor
+            if flight is None:
+                return None
         if flight.waiters >= self._max_waiters:
-            self.refused += 1
-            return False
+            raise TooManyWaitersError(
+                f"{flight.waiters} calls wait for key {shortened(key)} already", key
+            )
         flight.waiters += 1
         self.joined += 1
-        self.waiting += 1
         if self._observer is not None:
             self._observer.joined(flight)
-        return True
+        return flight
 
     def add(self, flight: F) -> None:
-        """Give a new flight, for which `find` found no other, its place: current, else queued."""
+        """Give a new flight, for which `join` found no other, its place: current, else queued."""
         holder = self._current.setdefault(flight.key, flight)
         if holder is not flight:
             if holder.began is None or holder.successor is not None:
@@ -215,8 +212,6 @@ class FlightTable(Generic[F]):
             flight.predecessor = holder
             holder.successor = flight
         self.flights += 1
-        self._in_flight += 1
-        self.waiting += 1
         if self._observer is not None:
             self._observer.started(flight)
 
@@ -240,7 +235,7 @@ class FlightTable(Generic[F]):
         if flight.outcome is not None:
             return False
         flight.waiters -= 1
-        self.waiting -= 1
+        self._left += 1
         if self._observer is not None:
             self._observer.left(flight)
         if flight.waiters:
@@ -262,16 +257,8 @@ class FlightTable(Generic[F]):
             return None
         successor = self._remove(flight)
         flight.outcome = outcome
-        self._in_flight -= 1
-        self.waiting -= flight.waiters
-        if isinstance(outcome, Value):
-            self.succeeded += 1
-        elif isinstance(outcome, Failure):
-            self.failed += 1
-        elif isinstance(outcome, Expiry):
-            self.timed_out += 1
-        else:
-            self.cancelled += 1
+        self._served += flight.waiters
+        self.landed[outcome.kind] += 1
         if self._observer is not None:
             self._observer.landed(flight)
         return successor

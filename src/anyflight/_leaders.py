@@ -19,7 +19,6 @@ from typing import Any, cast
 
 from anyio import (
     CapacityLimiter,
-    Event,
     current_effective_deadline,
     current_time,
     get_cancelled_exc_class,
@@ -28,7 +27,7 @@ from anyio import (
 
 from ._checks import not_awaitable
 from ._deadlines import Deadlines
-from ._deadlock import calling_flight, enter, wait_within
+from ._deadlock import enter
 from ._flight import FlightTable, Place
 from ._in_context import InContext
 from ._led_flight import Leader, LedFlight, Work
@@ -61,26 +60,22 @@ class Leaders:
         context = (
             copy_context() if self._policies.context == "caller" else self._owner.context.copy()
         )
-        flight = LedFlight(key, work, context, self._limiter)
+        flight = LedFlight(key, work, context, self._limiter, self._owner.new_event())
         self._table.add(flight)
         if flight.place is not Place.QUEUED:
             self._take_off(flight)
         return flight
 
-    async def wait(self, flight: LedFlight) -> None:
-        """Wait for the landing; if this is cancelled, the waiter leaves, and nobody else notices.
-
-        :raises DeadlockError: if this call is made in work that the flight waits for
-        """
-        try:
-            caller = calling_flight()
-            if caller is None:
-                await flight.landing.wait()
-            else:
-                await wait_within(caller, flight)
-        except BaseException:
-            self._leave(flight)
-            raise
+    def leave(self, flight: LedFlight) -> None:
+        """Take a waiter away; the last one cancels the leader, unless abandoned work goes on."""
+        if not self._table.leave(flight) or flight.leader is None:
+            return
+        if flight.began is None and self._deadlines is not None:
+            self._deadlines.discard(flight)  # it has landed with that
+        # A leader on its way to its first step finds the flight landed, and need not end for that;
+        # one that waits for a token would go on waiting.
+        if flight.began is not None or self._limiter is not None:
+            flight.leader.cancel()
 
     def detach(self, flight: LedFlight) -> None:
         """Take the flight out of the table; the one behind it takes off beside it."""
@@ -88,7 +83,7 @@ class Leaders:
 
     def close(self) -> None:
         """Refuse new calls, and let those end that have nothing to do."""
-        self._owner.phase = Phase.CLOSING
+        self._owner.end_calls(Phase.CLOSING)
         while self._parked:
             self._parked.pop().call.set()
         if self._deadlines is not None:
@@ -96,7 +91,7 @@ class Leaders:
 
     def abort(self) -> None:
         """Refuse new calls, and give up what has not begun; the task group cancels what has."""
-        self._owner.phase = Phase.ABORTING
+        self._owner.end_calls(Phase.ABORTING)
         for flight in self._table.abort(OWNER_GONE):
             flight.landing.set()
 
@@ -135,16 +130,6 @@ class Leaders:
             with suppress(Exception):  # it has landed with that: a concern of its waiters only
                 self._take_off(successor)
 
-    def _leave(self, flight: LedFlight) -> None:
-        if not self._table.leave(flight) or flight.leader is None:
-            return
-        if flight.began is None and self._deadlines is not None:
-            self._deadlines.discard(flight)  # it has landed with that
-        # A leader on its way to its first step finds the flight landed, and need not end for that;
-        # one that waits for a token would go on waiting.
-        if flight.began is not None or self._limiter is not None:
-            flight.leader.cancel()
-
     def _expire(self, flight: LedFlight) -> None:
         timeout = cast("float", self._policies.flight_timeout)
         self._land(flight, Expiry(timeout, began=flight.began is not None))
@@ -179,7 +164,7 @@ class Leaders:
         """Let a leader wait for another flight; False if it had better end."""
         if self._owner.phase is not Phase.OPEN or len(self._parked) >= MAX_PARKED:
             return False
-        leader.call = Event()
+        leader.call = self._owner.new_event()
         self._parked.append(leader)
         return True
 

@@ -47,14 +47,19 @@ class LedFlight(Flight):
     __slots__ = ("context", "landing", "leader", "limiter", "waits", "work")
 
     def __init__(
-        self, key: Hashable, work: Work, context: Context, limiter: CapacityLimiter | None
+        self,
+        key: Hashable,
+        work: Work,
+        context: Context,
+        limiter: CapacityLimiter | None,
+        landing: Event,
     ) -> None:
         super().__init__(key)
         self.work = work
         #: The context to run the work in, of this flight alone.
         self.context = context
         #: Set by the landing: what the waiters wait for.
-        self.landing = Event()
+        self.landing = landing
         #: The task that runs the work, from take-off on.
         self.leader: Leader | None = None
         #: Where the leader takes a token before it begins.

@@ -9,9 +9,9 @@ from contextvars import Context, copy_context
 from enum import Enum, auto
 from sys import get_asyncgen_hooks
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any
 
-from anyio import ClosedResourceError, TaskHandle, create_task_group
+from anyio import ClosedResourceError, Event, TaskHandle, create_task_group
 from anyio.abc import TaskGroup
 from anyio.lowlevel import EventLoopToken, checkpoint, checkpoint_if_cancelled, current_token
 
@@ -26,6 +26,9 @@ class Phase(Enum):
     CLOSED = auto()
 
 
+NOWHERE = object()
+
+
 class Owner:
     """Opens and closes the task group of the leaders, in one event loop at a time.
 
@@ -33,25 +36,32 @@ class Owner:
     """
 
     __slots__ = (
-        "_hook",
         "_task_group",
         "_token",
         "context",
+        "hook",
         "label",
+        "new_event",
         "phase",
         "refused",
     )
 
     def __init__(self, label: str) -> None:
         self.label = label
-        #: Written by `open` and `close`, and by who aborts. Calls are taken while it is OPEN.
+        #: Written by `open`, `end_calls` and `close`. Calls are taken while it is OPEN.
         self.phase = Phase.NEW
+        #: The first of `get_asyncgen_hooks()` where calls may be taken without further ado.
+        #: Every event loop sets such hooks of its own while it runs, in its thread alone, so they
+        #: tell in a tenth of a microsecond what takes `current_token` seven times as long.
+        self.hook: object = NOWHERE
         #: How many calls came while closing or closed.
         self.refused = 0
         # These hold in the phases OPEN, CLOSING and ABORTING.
         self._task_group: TaskGroup
         self._token: EventLoopToken | None = None
-        self._hook: object = None
+        #: Makes an `anyio.Event`. It is the class of the back end's own events, which `anyio.Event`
+        #: would look up each time, for as long as all the rest of it takes.
+        self.new_event: type[Event]
         #: The context in which this was opened. Tasks of its own run in it, not in a caller's.
         self.context: Context
 
@@ -70,9 +80,15 @@ class Owner:
         await task_group.__aenter__()  # does not yield: nobody comes in between
         self._task_group = task_group
         self._token = current_token()
-        self._hook = get_asyncgen_hooks().firstiter
+        self.hook = get_asyncgen_hooks()[0]
+        self.new_event = type(Event())
         self.context = copy_context()
         self.phase = Phase.OPEN
+
+    def end_calls(self, phase: Phase) -> None:
+        """Refuse calls from now on: CLOSING or ABORTING."""
+        self.phase = phase
+        self.hook = NOWHERE
 
     def check_entered(self) -> None:
         """Raise a :exc:`RuntimeError` if there is nothing to close, or not from here."""
@@ -87,8 +103,6 @@ class Owner:
         exc_tb: TracebackType | None,
     ) -> bool:
         """Wait until every leader has ended; with an exception, cancel them first."""
-        if self.phase is Phase.OPEN:
-            self.phase = Phase.CLOSING
         try:
             await self._task_group.__aexit__(exc_type, exc_val, exc_tb)
         except BaseExceptionGroup as group:
@@ -110,8 +124,8 @@ class Owner:
             return False
         finally:
             self.phase = Phase.CLOSED
-            self._token = self._hook = None
-            del self._task_group, self.context
+            self._token = None
+            del self._task_group, self.new_event, self.context
         if only is exc_val or isinstance(exc_val, Exception):  # a group may be put in anew
             return False
         try:
@@ -132,14 +146,7 @@ class Owner:
             raise
 
     def check_loop(self) -> None:
-        """Raise a :exc:`RuntimeError` outside of the event loop where this was opened.
-
-        Every event loop sets hooks of its own for async generators while it runs, in its thread
-        alone. So the hook tells most times in a tenth of a microsecond what takes `current_token`
-        seven times as long; only if it is another one is the token asked.
-        """
-        if self._hook is not None and get_asyncgen_hooks().firstiter == self._hook:
-            return
+        """Raise a :exc:`RuntimeError` outside of the event loop where this was opened."""
         try:
             here = current_token()
         except RuntimeError:
@@ -151,8 +158,15 @@ class Owner:
                 "anyio.from_thread.run(coalescer.execute, key, func, *args)"
             )
 
-    async def refuse(self) -> NoReturn:
-        """Tell a caller that it comes too early or too late."""
+    async def admit(self) -> None:
+        """Take a call that comes where the hook is another one, or raise what is wrong with it.
+
+        :raises RuntimeError: if this was never opened, or in another event loop or thread
+        :raises anyio.ClosedResourceError: if it is closing or closed
+        """
+        if self.phase is Phase.OPEN:
+            self.check_loop()  # fine, if somebody has set hooks of their own
+            return
         if self.phase is Phase.NEW:
             raise RuntimeError(f"{self} is not open: call it inside its 'async with' block")
         self.refused += 1

@@ -35,6 +35,7 @@ class Policies:
     copy: Callable[[Any], Any] | None
     context: Literal["caller", "owner"]
     instruments: Iterable[Instrument]
+    shadow: bool
 
     def __post_init__(self) -> None:
         check_choice(self.on_abandon, "on_abandon", ("cancel", "finish"))
@@ -47,6 +48,7 @@ class Policies:
         if self.copy is not None:
             check_callable(self.copy, "copy")
         check_choice(self.context, "context", ("caller", "owner"))
+        check_instance(self.shadow, "shadow", bool)
         object.__setattr__(self, "instruments", tuple(self.instruments))  # it may be an iterator
         for instrument in self.instruments:
             check_instance(instrument, "each of instruments", Instrument)

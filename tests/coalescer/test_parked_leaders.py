@@ -95,7 +95,7 @@ async def test_a_leader_whose_flight_was_left_before_its_first_step_is_used_agai
     async with Coalescer[int, int]() as coalescer:
         leader = await coalescer.execute(1, who)
         await settle()
-        coalescer._leaders._leave(take_off(coalescer, 2, who))
+        coalescer._leaders.leave(take_off(coalescer, 2, who))
         await settle()
         assert parked(coalescer) == 1
         assert await coalescer.execute(3, who) == leader
@@ -280,7 +280,7 @@ class TestCancelledNativelyWhileParked:
                 [task] = [task for task in asyncio_tasks("leader") if id(task) == leader]
                 task.cancel()
                 if how == "left":
-                    coalescer._leaders._leave(flight)
+                    coalescer._leaders.leave(flight)
                 else:
                     coalescer._leaders._expire(flight)
                 await settle()

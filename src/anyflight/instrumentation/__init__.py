@@ -1,0 +1,1 @@
+"""Instruments, one module for each place where what they are told can go."""
