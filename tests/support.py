@@ -161,6 +161,24 @@ WAYS_TO_RUN: dict[tuple[str, str], Callable[..., Awaitable[Any]]] = {
 }
 
 
+def asyncio_tasks(role: str) -> list[asyncio.Task[Any]]:
+    """Return the tasks of coalescers that are what is said, on asyncio."""
+    return [task for task in asyncio.all_tasks() if task.get_name().endswith(role)]
+
+
+async def caught_cancellation() -> BaseException:
+    """Return a cancellation that was caught: raised again, it is meant for nobody."""
+    caught: list[BaseException] = []
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        try:
+            await anyio.sleep_forever()
+        except BaseException as exc:
+            caught.append(exc)
+            raise
+    return caught[0]
+
+
 class HandClock:
     """The clock that the package reads and sleeps by, on every back end; only the test moves it.
 

@@ -68,6 +68,7 @@ class Calls(Generic[V]):
                 await wait_within(flight)
         except BaseException:
             self._leaders.leave(flight)
+            del flight  # what is raised may be kept for long, and with it this frame
             raise
 
     def flies_once_more(self, flight: LedFlight, *, starter: bool) -> bool:

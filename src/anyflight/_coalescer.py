@@ -239,6 +239,7 @@ class Coalescer(Decorating[K, V]):
                 await wait_within(flight)
         except BaseException:  # this waiter leaves, and nobody else is touched
             self._leaders.leave(flight)
+            del flight  # what is raised may be kept for long, and with it this frame
             raise
         if type(flight.outcome) is Value and self._copy is None:
             value: V = flight.outcome.value

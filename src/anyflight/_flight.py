@@ -193,9 +193,9 @@ class FlightTable(Generic[F]):
             if flight is None:
                 return None
         if flight.waiters >= self._max_waiters:
-            raise TooManyWaitersError(
-                f"{flight.waiters} calls wait for key {shortened(key)} already", key
-            )
+            message = f"{flight.waiters} calls wait for key {shortened(key)} already"
+            del flight  # the error may be kept for long, and with it this frame
+            raise TooManyWaitersError(message, key)
         flight.waiters += 1
         self.joined += 1
         if self._observer is not None:

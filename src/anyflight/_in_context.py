@@ -23,11 +23,13 @@ class InContext(Generic[T]):
     coroutine where a debugger follows ``cr_await`` from a task to the innermost frame.
     """
 
-    __slots__ = ("_coroutine", "_run")
+    __slots__ = ("_coroutine", "_run", "interrupted")
 
     def __init__(self, coroutine: Coroutine[Any, Any, T], context: Context) -> None:
         self._coroutine = coroutine
         self._run = context.run
+        #: Whether a cancellation has been thrown in, whatever the coroutine made of it.
+        self.interrupted = False
 
     def __await__(self) -> Generator[Any, Any, T]:
         return self  # pyright: ignore[reportReturnType]
@@ -44,6 +46,8 @@ class InContext(Generic[T]):
 
     def throw(self, *exception: Any) -> Any:
         """Take a step that begins with an exception: a cancellation, or a failed wait."""
+        if not isinstance(exception[0], Exception):
+            self.interrupted = True
         return self._run(self._coroutine.throw, *exception)
 
     def close(self) -> None:

@@ -70,6 +70,8 @@ class Leaders:
         """Take a waiter away; the last one cancels the leader, unless abandoned work goes on."""
         if not self._table.leave(flight) or flight.leader is None:
             return
+        if flight.began is None and self._deadlines is not None:
+            self._deadlines.discard(flight)  # it has landed with that
         # A leader on its way to its first step finds the flight landed, and need not end for that;
         # one that waits for a token would go on waiting.
         if flight.began is not None or self._limiter is not None:
@@ -149,6 +151,8 @@ class Leaders:
         """
         cancelled = get_cancelled_exc_class()
         leader.task_id = get_current_task().id
+        if current_effective_deadline() == -math.inf:
+            self._unpark(leader)
         while leader.flight is not None and await self._fly(leader) and self._park(leader):
             try:
                 await leader.call.wait()
@@ -165,11 +169,13 @@ class Leaders:
         return True
 
     def _unpark(self, leader: Leader) -> None:
-        """Pass on what a leader was given, when it was cancelled before it could begin."""
+        """Pass on what a leader was given, if it was cancelled before it could begin."""
         flight, leader.flight = leader.flight, None
         if flight is None:
             if leader in self._parked:
                 self._parked.remove(leader)
+        elif flight.outcome is not None:
+            pass  # it was left, or has expired, and with that this leader was cancelled
         elif current_effective_deadline() == -math.inf:
             self.abort()
             self._land(flight, OWNER_GONE)
@@ -182,45 +188,50 @@ class Leaders:
         outcome: Outcome[Any] | None
         try:
             if self._limiter is None:
-                outcome = await self._run(flight)
+                outcome = await self._run(leader, flight)
             else:
-                outcome = await self._run_with_token(flight, self._limiter)
+                outcome = await self._run_with_token(leader, flight, self._limiter)
         except GeneratorExit:  # the event loop is gone, and with it whoever could be told
             raise
         except BaseException as exc:
+            leader.interrupted = True
             outcome = judge(exc)
             if outcome is None:
                 self.abort()
                 self._land(flight, OWNER_GONE)
                 del flight
                 raise
-        if outcome is OWNER_GONE and flight.waiters and flight.outcome is None:
-            self.abort()  # not abandoned, so it is the owner: what is queued must not take off
+        if outcome is OWNER_GONE and not leader.cancelled:
+            self.abort()  # it is the owner that was cancelled: what is queued must not take off
         self._land(flight, outcome)
-        struck = flight.began is not None and isinstance(outcome, Cancellation)
-        fit = not struck and not leader.cancelled
+        if flight.began is not None and isinstance(outcome, Cancellation):
+            leader.interrupted = True
         # From Python 3.12 on, the frames of the work lead back to this one (`f_back`) and live as
         # long as its exception does: nothing that holds the exception may be left in here.
         del flight, outcome
-        return fit
+        return not (leader.cancelled or leader.interrupted)
 
-    async def _run_with_token(self, flight: LedFlight, limiter: CapacityLimiter) -> Outcome[Any]:
+    async def _run_with_token(
+        self, leader: Leader, flight: LedFlight, limiter: CapacityLimiter
+    ) -> Outcome[Any]:
         await limiter.acquire_on_behalf_of(flight)
         try:
-            return await self._run(flight)
+            return await self._run(leader, flight)
         finally:
             limiter.release_on_behalf_of(flight)
             del flight
 
-    async def _run(self, flight: LedFlight) -> Outcome[Any]:
+    async def _run(self, leader: Leader, flight: LedFlight) -> Outcome[Any]:
         if self._owner.phase is Phase.ABORTING:
             return OWNER_GONE
         if not self._table.begin(flight, current_time()):
             return cast("Outcome[Any]", flight.outcome)  # landed before this first step
+        steps = InContext(_perform(flight), flight.context)
         try:
-            return await InContext(_perform(flight), flight.context)
+            return await steps
         finally:
-            del flight
+            leader.interrupted = steps.interrupted
+            del flight, steps
 
 
 async def _perform(flight: LedFlight) -> Outcome[Any]:

@@ -19,7 +19,7 @@ Work: TypeAlias = tuple[Callable[..., Awaitable[Any]], tuple[Any, ...]]
 class Leader:
     """A task that runs the work of one flight after another."""
 
-    __slots__ = ("call", "cancelled", "flight", "handle", "task_id")
+    __slots__ = ("call", "cancelled", "flight", "handle", "interrupted", "task_id")
 
     def __init__(self, flight: LedFlight) -> None:
         #: The flight to run next. None: the one before has not ended, or there is nothing to do.
@@ -27,8 +27,11 @@ class Leader:
         #: Set to give it a flight, or to end it. A new one each time that it parks.
         self.call: Event
         self.handle: TaskHandle[None]
-        #: Then it ends with the flight that it runs.
+        #: Whether `cancel` was called. Then it ends with the flight that it runs.
         self.cancelled = False
+        #: Whether any cancellation has reached it, or its work, which may have caught it: that of a
+        #: scope inside the work, or a native one. Then it ends with that flight too.
+        self.interrupted = False
         #: What `anyio.TaskInfo` calls it. Written by its own first step.
         self.task_id = 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import weakref
 from typing import Any
@@ -16,6 +15,7 @@ from tests.support import (
     HandClock,
     Work,
     assert_idle,
+    asyncio_tasks,
     settle,
     start,
 )
@@ -26,11 +26,6 @@ HOUR = 3600.0
 
 class Thing:
     """A key, an argument or a value, to see when it goes."""
-
-
-def asyncio_tasks(role: str) -> list[asyncio.Task[Any]]:
-    """Return the tasks of coalescers that are what is said."""
-    return [task for task in asyncio.all_tasks() if task.get_name().endswith(role)]
 
 
 class TestFlightTimeout:

@@ -11,7 +11,16 @@ import anyio.lowlevel
 import pytest
 
 from anyflight import Coalescer, FlightCancelledError
-from tests.support import ASYNCIO_BACKENDS, WAYS, Work, assert_idle, settle, start, start_many
+from tests.support import (
+    ASYNCIO_BACKENDS,
+    WAYS,
+    Work,
+    assert_idle,
+    caught_cancellation,
+    settle,
+    start,
+    start_many,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -47,18 +56,6 @@ async def stored_cancellation() -> None:
 async def group_of_cancellations() -> None:
     await anyio.lowlevel.checkpoint()
     raise BaseExceptionGroup("all cancelled", [await caught_cancellation() for _ in range(2)])
-
-
-async def caught_cancellation() -> BaseException:
-    caught: list[BaseException] = []
-    with anyio.CancelScope() as scope:
-        scope.cancel()
-        try:
-            await anyio.sleep_forever()
-        except BaseException as exc:
-            caught.append(exc)
-            raise
-    return caught[0]
 
 
 @pytest.mark.parametrize("cancelled_work", [stored_cancellation, group_of_cancellations])

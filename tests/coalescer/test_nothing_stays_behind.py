@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import tracemalloc
 import weakref
@@ -10,8 +11,8 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from anyflight import Coalescer
-from tests.support import Work, assert_idle, settle, start, start_many
+from anyflight import Coalescer, TooManyWaitersError
+from tests.support import ASYNCIO_BACKENDS, Work, assert_idle, settle, start, start_many
 
 pytestmark = pytest.mark.anyio
 
@@ -108,3 +109,57 @@ async def test_law_16_the_tables_are_empty_after_every_kind_of_end() -> None:
             work.go.set()
             work.cleaned_up.set()
     assert_idle(coalescer)
+
+
+@pytest.mark.parametrize("anyio_backend", ASYNCIO_BACKENDS)
+@pytest.mark.parametrize("attempt", [1, 2])
+async def test_law_16_a_cancelled_task_that_is_kept_holds_no_result(attempt: int) -> None:
+    """A task of asyncio keeps its cancellation, with all frames, until somebody awaits it."""
+
+    async def work() -> Thing:
+        await go.wait()
+        thing = Thing()
+        refs.append(weakref.ref(thing))
+        return thing
+
+    async def fail() -> Thing:
+        await failing.wait()
+        raise ValueError
+
+    go, failing, refs = anyio.Event(), anyio.Event(), []
+    async with Coalescer[int, Thing](retry_on=ValueError) as coalescer:
+        async with anyio.create_task_group() as tasks:
+            if attempt == 2:
+                await start(tasks, coalescer, 1, fail)
+            joined = await start(tasks, coalescer, 1, work)
+            kept = asyncio.create_task(coalescer.execute(1, work))
+            await settle()
+            failing.set()
+            await settle()
+            kept.cancel()
+            await settle()
+            assert kept.cancelled()
+            go.set()
+        del joined
+        gc.collect()
+        assert [ref() for ref in refs] == [None]
+
+
+async def test_law_16_an_error_of_a_refused_call_that_is_kept_holds_no_result() -> None:
+    async def work() -> Thing:
+        await go.wait()
+        thing = Thing()
+        refs.append(weakref.ref(thing))
+        return thing
+
+    go, refs = anyio.Event(), []
+    async with Coalescer[int, Thing](max_waiters=1) as coalescer:
+        async with anyio.create_task_group() as tasks:
+            caller = await start(tasks, coalescer, 1, work)
+            with pytest.raises(TooManyWaitersError) as kept:
+                await coalescer.execute(1, work)
+            go.set()
+        del caller
+        gc.collect()
+        assert [ref() for ref in refs] == [None]
+        assert kept.value.key == 1

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import anyio.lowlevel
@@ -31,8 +31,8 @@ from tests.support import (
 class Owner:
     """A task that opens a coalescer, and leaves when it is told to, in the way it is told."""
 
-    def __init__(self) -> None:
-        self.coalescer = Coalescer[Any, Any]()
+    def __init__(self, **options: Any) -> None:
+        self.coalescer = Coalescer[Any, Any](**options)
         self.leave = anyio.Event()
         self.error: Exception | None = None
         self.caller = Caller()
@@ -219,6 +219,31 @@ async def test_law_10_a_cancelled_owner_starts_nothing_though_its_block_is_shiel
                         await coalescer.execute(2, late, 3)
     assert late.calls == []
     assert_idle(coalescer)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("on_abandon", ["cancel", "finish"])
+@pytest.mark.parametrize("closing", [False, True])
+async def test_law_10_a_cancelled_owner_starts_nothing_behind_an_abandoned_flight(
+    on_abandon: Literal["cancel", "finish"], closing: bool
+) -> None:
+    owner, work, late = Owner(on_abandon=on_abandon), Work(slow_cleanup=True), Work()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(owner.run)
+        await settle()
+        (await start(tasks, owner.coalescer, 1, work)).cancel()
+        await settle()
+        queued = await start(tasks, owner.coalescer, 1, late, fresh=True)
+        if closing:
+            owner.leave.set()
+            await settle()
+        owner.caller.cancel()
+        await settle()
+        work.cleaned_up.set()
+    assert owner.caller.outcome is CANCELLED
+    assert isinstance(queued.outcome, FlightCancelledError)
+    assert late.calls == []
+    assert_idle(owner.coalescer)
 
 
 @pytest.mark.anyio

@@ -20,6 +20,7 @@ from tests.support import (
     HandClock,
     Work,
     assert_idle,
+    caught_cancellation,
     settle,
     start,
     start_many,
@@ -419,18 +420,6 @@ class TestTheErrorsOfTheCoalescerItself:
         assert len(work.calls) == 1
         assert coalescer.statistics().retried == 0
         assert_idle(coalescer)
-
-
-async def caught_cancellation() -> BaseException:
-    caught: list[BaseException] = []
-    with anyio.CancelScope() as scope:
-        scope.cancel()
-        try:
-            await anyio.sleep_forever()
-        except BaseException as exc:
-            caught.append(exc)
-            raise
-    return caught[0]
 
 
 async def test_law_7_with_max_waiters_the_first_error_stands_for_those_that_find_no_room() -> None:
