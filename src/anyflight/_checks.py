@@ -124,8 +124,10 @@ def check_exceptions(value: object, argument: str) -> None:
 def check_instance(value: object, argument: str, kind: type) -> None:
     """Raise a :exc:`TypeError` unless ``value`` is an instance of ``kind``."""
     if not isinstance(value, kind):
-        hint = f": write {value.__name__}()" if isinstance(value, type) else ""
-        raise TypeError(f"{argument} must be of type {kind.__qualname__}, not {_kind(value)}{hint}")
+        hint = f": write {value.__name__}(...)" if isinstance(value, type) else ""
+        # With their modules: anyio and Trio have a class of the same name, for one.
+        wanted, given = _full_name(kind), _full_name(type(value))
+        raise TypeError(f"{argument} must be of type {wanted}, not an object of type {given}{hint}")
 
 
 def not_awaitable(func: object, result: object) -> TypeError:
@@ -140,6 +142,11 @@ def _seconds(value: object, argument: str) -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise TypeError(f"{argument} must be a number of seconds or None, not {_kind(value)}")
     return value
+
+
+def _full_name(kind: type) -> str:
+    prefix = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    return prefix + kind.__qualname__
 
 
 def _kind(value: object) -> str:

@@ -214,11 +214,14 @@ class Leaders:
     async def _run_with_token(
         self, leader: Leader, flight: LedFlight, limiter: CapacityLimiter
     ) -> Outcome[Any]:
-        await limiter.acquire_on_behalf_of(flight)
         try:
+            await limiter.acquire_on_behalf_of(flight)
             return await self._run(leader, flight)
         finally:
-            limiter.release_on_behalf_of(flight)
+            # Also if it was not taken: a native cancellation in the midst of the taking leaves the
+            # token with the flight in anyio 4.14.
+            with suppress(RuntimeError):
+                limiter.release_on_behalf_of(flight)
             del flight
 
     async def _run(self, leader: Leader, flight: LedFlight) -> Outcome[Any]:

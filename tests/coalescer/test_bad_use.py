@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
+from datetime import timedelta
 from typing import Any
 
 import anyio
@@ -11,6 +13,7 @@ import anyio.from_thread
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
+import trio
 
 from anyflight import Coalescer
 from tests.support import Work, assert_idle, settle, start, start_many
@@ -86,16 +89,66 @@ class TestArguments:
         assert_idle(coalescer)
 
 
+SECONDS = "must be a number of seconds or None, not an object of type"
+POSITIVE = "must be greater than zero seconds, but is"
+
+
 @pytest.mark.parametrize(
-    ("options", "match"),
+    ("error", "options", "match"),
     [
-        ({"on_abandon": "stop"}, "on_abandon must be 'cancel' or 'finish', not 'stop'"),
-        ({"context": "request"}, "context must be 'caller' or 'owner', not 'request'"),
+        (ValueError, {"on_abandon": "stop"}, "on_abandon must be 'cancel' or 'finish', not 'stop'"),
+        (ValueError, {"on_abandon": None}, "on_abandon must be 'cancel' or 'finish', not None"),
+        (ValueError, {"context": "request"}, "context must be 'caller' or 'owner', not 'request'"),
+        (ValueError, {"flight_timeout": 0}, f"flight_timeout {POSITIVE} 0"),
+        (ValueError, {"flight_timeout": -1.5}, f"flight_timeout {POSITIVE} -1.5"),
+        (ValueError, {"flight_timeout": math.nan}, f"flight_timeout {POSITIVE} nan"),
+        (TypeError, {"flight_timeout": "1"}, f"flight_timeout {SECONDS} str"),
+        (TypeError, {"flight_timeout": True}, f"flight_timeout {SECONDS} bool"),
+        (ValueError, {"max_join_age": 0.0}, f"max_join_age {POSITIVE} 0.0"),
+        (ValueError, {"max_join_age": -math.inf}, f"max_join_age {POSITIVE} -inf"),
+        (ValueError, {"max_join_age": math.nan}, f"max_join_age {POSITIVE} nan"),
+        (TypeError, {"max_join_age": timedelta(1)}, f"max_join_age {SECONDS} timedelta"),
+        (ValueError, {"max_waiters": 0}, "max_waiters must be one or more, not 0"),
+        (ValueError, {"max_waiters": -1}, "max_waiters must be one or more, not -1"),
+        (TypeError, {"max_waiters": 1.0}, "max_waiters must be a whole number or None, not"),
+        (TypeError, {"max_waiters": math.inf}, "max_waiters must be a whole number or None, not"),
+        (TypeError, {"max_waiters": True}, "max_waiters must be a whole number or None, not"),
+        (TypeError, {"retry_on": None}, "retry_on must be a subclass of Exception, .* not None"),
+        (TypeError, {"retry_on": [ValueError]}, r"or a tuple of such, not \[<class 'ValueError'>"),
+        (TypeError, {"retry_on": ValueError()}, r"or a tuple of such, not ValueError\(\)"),
+        (TypeError, {"retry_on": (ValueError, (KeyError,))}, "or a tuple of such, not .*KeyError"),
+        (TypeError, {"retry_on": KeyboardInterrupt}, "a subclass of Exception, .*Interrupt"),
+        (TypeError, {"retry_on": asyncio.CancelledError}, "a subclass of Exception, .*Cancelled"),
+        (TypeError, {"limiter": 5}, "limiter must be of type anyio.CapacityLimiter, not .* int"),
+        (
+            TypeError,
+            {"limiter": trio.CapacityLimiter(1)},
+            "must be of type anyio.CapacityLimiter, not an object of type trio.CapacityLimiter",
+        ),
+        (TypeError, {"limiter": anyio.CapacityLimiter}, r"write CapacityLimiter\(...\)"),
     ],
 )
-def test_an_option_with_an_unknown_value(options: dict[str, Any], match: str) -> None:
-    with pytest.raises(ValueError, match=match):
+def test_an_option_with_a_value_that_it_cannot_have(
+    error: type[Exception], options: dict[str, Any], match: str
+) -> None:
+    with pytest.raises(error, match=match):
         Coalescer(**options)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"flight_timeout": math.inf, "max_join_age": math.inf},
+        {"flight_timeout": 3600, "max_join_age": 0.001, "max_waiters": 1},
+        {"flight_timeout": 1e9, "retry_on": ()},
+        {"retry_on": (OSError, Exception), "max_waiters": 10**100},
+    ],
+)
+async def test_an_option_with_a_value_at_the_end_of_its_range(options: dict[str, Any]) -> None:
+    async with Coalescer[int, int](**options) as coalescer:
+        assert await coalescer.execute(1, one) == 1
+    assert_idle(coalescer)
 
 
 def test_a_copy_that_is_not_callable() -> None:

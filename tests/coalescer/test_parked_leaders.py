@@ -209,6 +209,7 @@ class TestLeadersThatEnd:
             raise AssertionError
 
         async def fail() -> None:
+            await asyncio.sleep(0)
             raise ValueError
 
         async def fail_and_go_on() -> str:
