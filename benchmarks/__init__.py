@@ -20,6 +20,7 @@ And what they share:
     _work.py         the work that they call for
     _rivals.py       the other libraries, and the check of their cancel-safety
     _measure.py      rounds and ratios
+    _questions.py    the files above, in order
     _environment.py  machine and versions
     _document.py     all that a run has found, and its file
     _targets.py      met or not met

@@ -20,6 +20,8 @@ from benchmarks._questions import QUESTIONS
 from benchmarks._rivals import RIVALS, Verdict, check_cancel_safety, rivals_on
 from benchmarks._tables import tables_of
 
+LARGEST = 1_000_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -35,21 +37,16 @@ class Options:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    options = parse_options(given)
+    options = parse_options(arguments)
     figures = options.output / "performance.json"
-    if options.rebuild:
-        document = read(figures)
-    else:
-        document = measure_all(
-            options, " ".join(["nox -s bench", *(["--", *given] if given else [])])
-        )
+    document = read(figures) if options.rebuild else measure_all(options)
     if options.questions:
         for name in options.questions:
             print("\n".join(tables_of(document, name)))
         return 0
     options.output.mkdir(parents=True, exist_ok=True)
     write(document, figures)
+    document = read(figures)  # rounded: the page is what its figures say
     page = options.output / "performance.md"
     page.write_text(page_of(document), encoding="utf-8")
     # Not before the measurements: matplotlib is large.
@@ -60,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def parse_options(arguments: Sequence[str]) -> Options:
+def parse_options(arguments: Sequence[str] | None = None) -> Options:
     """Read the command line; a wrong value exits with status 2 and says what is allowed."""
     backends = available_backends()
     parser = argparse.ArgumentParser(
@@ -77,7 +74,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
     )
     add("--backend", action="append", choices=backends, help="only this; may be repeated")
     add("--quick", action="store_true", help="a smoke run; its figures mean nothing")
-    add("--largest", type=int, default=1_000_000, help="the most calls in flight (1000000)")
+    add("--largest", type=int, default=LARGEST, help="the most calls in flight (1000000)")
     add("--output", type=Path, default=Path("docs"), help="the folder for page and picture (docs)")
     add("--rebuild", action="store_true", help="write the page again from its JSON file")
     given = parser.parse_args(arguments)
@@ -88,7 +85,19 @@ def parse_options(arguments: Sequence[str]) -> Options:
     return Options(**vars(given))
 
 
-def measure_all(options: Options, command: str) -> Document:
+def _command(options: Options) -> str:
+    """Return the command that measures the same."""
+    given = [*options.questions]
+    if options.backend != list(available_backends()):
+        given += [f"--backend {each}" for each in options.backend]
+    if options.quick:
+        given.append("--quick")
+    if options.largest != LARGEST:
+        given.append(f"--largest {options.largest}")
+    return " ".join(["nox -s bench", *(["--", *given] if given else [])])
+
+
+def measure_all(options: Options) -> Document:
     """Measure every question on every back end."""
     # A task or future whose error nobody takes is a rival's business, and none of the reader's.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
@@ -111,7 +120,7 @@ def measure_all(options: Options, command: str) -> Document:
             results += run_on(backend, QUESTIONS[name].run, plan)
     return Document(
         environment=environment,
-        command=command,
+        command=_command(options),
         quick=options.quick,
         seconds=round(perf_counter() - began),
         backends=tuple(options.backend),

@@ -51,7 +51,11 @@ def write(document: Document, path: Path) -> None:
             name: [None if each is None else _rounded(each) for each in figures]
             for name, figures in result["samples"].items()
         }
-    path.write_text(json.dumps(plain, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    *_, last = plain
+    lines = [
+        f'"{name}": {_written(value)}{"" if name == last else ","}' for name, value in plain.items()
+    ]
+    path.write_text("\n".join(["{", *lines, "}", ""]), encoding="utf-8")
 
 
 def read(path: Path) -> Document:
@@ -69,6 +73,14 @@ def read(path: Path) -> Document:
         },
         results=tuple(Result(**result) for result in plain["results"]),
     )
+
+
+def _written(value: object) -> str:
+    """Write each item of a list in a line of its own."""
+    if not isinstance(value, list | tuple):
+        return json.dumps(value, ensure_ascii=False)
+    items: list[object] = [*value]
+    return "[\n" + ",\n".join(json.dumps(each, ensure_ascii=False) for each in items) + "\n]"
 
 
 def _rounded(figure: float) -> float:

@@ -21,7 +21,7 @@ Samples = dict[str, list[float | None]]
 
 NEARLY_ONE = 1.02
 """Medians whose ratio is less cannot be told apart."""
-SELDOM = 3
+SELDOM = 4
 """Cases that are measured seldom take part in one round of so many."""
 
 

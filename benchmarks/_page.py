@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from textwrap import wrap
 
@@ -13,6 +14,8 @@ from benchmarks._rivals import CALLERS, OURS, RIVALS, Rival
 from benchmarks._tables import NAMES, figure, table, tables_of
 from benchmarks._targets import Target, targets_of
 
+HELD = "\0"
+"""Stands for a space at which no line may break."""
 PICTURE = "pictures/scale.png"
 
 
@@ -23,13 +26,11 @@ def page_of(document: Document) -> str:
 
 
 def _paragraph(*sentences: str) -> Iterator[str]:
-    """Yield the lines of a paragraph, and an empty one."""
-    yield from wrap(
-        " ".join(each for each in sentences if each),
-        100,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    """Yield the lines of a paragraph, and an empty one; code stays on one line."""
+    text = " ".join(each for each in sentences if each)
+    text = re.sub("`[^`]*`", lambda code: code[0].replace(" ", HELD), text)
+    for line in wrap(text, 100, break_long_words=False, break_on_hyphens=False):
+        yield line.replace(HELD, " ")
     yield ""
 
 
@@ -143,7 +144,8 @@ def _factors(document: Document, rival: Rival, questions: tuple[str, ...]) -> st
     """Say how much dearer anyflight is on each back end where it is."""
     most: dict[str, float] = {}
     for result in document.results:
-        if result.question in questions and rival.name in result.samples:
+        compared = result.question in questions and result.unit == "µs"
+        if compared and rival.name in result.samples:
             ratio = result.ratio(OURS.name, rival.name).median
             most[result.backend] = max(ratio, most.get(result.backend, 0))
     dearer = [
@@ -178,7 +180,7 @@ def _method(_: Document) -> Iterator[str]:
         "they take the most time.",
     )
     yield from _paragraph(
-        "A rival that fails to share, or to serve every caller, has that noted beside its name: its",
-        "figure is for something else. Caches get a new cache in each measurement, and keys that",
-        "they have not seen.",
+        "A rival that fails to share, or to serve every caller, has that noted beside its name:",
+        "its figure is for something else. Caches get a new cache in each measurement, and keys",
+        "that they have not seen.",
     )

@@ -56,7 +56,7 @@ def compose(document: Document) -> Figure:
         figure = Figure(figsize=(9, 7), facecolor="white")
         grid = figure.subplots(2, 2, sharex=True, sharey="row", squeeze=False)
         figure.subplots_adjust(
-            left=0.09, right=0.98, top=0.8, bottom=0.08, hspace=0.14, wspace=0.08
+            left=0.09, right=0.98, top=0.775, bottom=0.08, hspace=0.14, wspace=0.08
         )
         for column, kind in enumerate(scale.KINDS):
             _lines(grid[0, column], document, scale.COST[kind], scale.OFF)
@@ -88,12 +88,20 @@ def _scales(cost: Axes, memory: Axes) -> None:
     cost.set_xscale("log")
     cost.xaxis.set_major_locator(LogLocator(numticks=12))
     cost.xaxis.set_minor_locator(NullLocator())
-    cost.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    cost.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
     for axes, name in ((cost, "µs per call"), (memory, "bytes per call")):
         axes.set_ylim(0)
         axes.set_ylabel(name)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     cost.figure.align_ylabels()
+
+
+def _short(number: float) -> str:
+    """Write a power of ten."""
+    for unit, sign in ((1_000_000, "M"), (1_000, "k")):
+        if number >= unit:
+            return f"{number / unit:.0f}{sign}"
+    return f"{number:.0f}"
 
 
 def _title(document: Document) -> str:
@@ -129,7 +137,7 @@ def _heading(figure: Figure, axes: Axes, title: str) -> None:
     figure.legend(
         *axes.get_legend_handles_labels(),
         loc="upper left",
-        bbox_to_anchor=(0.015, 0.885),
+        bbox_to_anchor=(0.015, 0.887),
         ncols=3,
         frameon=False,
         fontsize=10,

@@ -34,7 +34,8 @@ def figure(value: float) -> str:
 
 def spread(ratio: Spread) -> str:
     """Write the median of a ratio, and its quartiles."""
-    return f"{ratio.median:.2f} ({ratio.low:.2f}-{ratio.high:.2f})"
+    digits = 2 if ratio.median >= 0.1 else 3  # noqa: PLR2004
+    return f"{ratio.median:.{digits}f} ({ratio.low:.{digits}f}-{ratio.high:.{digits}f})"
 
 
 def tables_of(document: Document, question: str) -> Iterator[str]:
@@ -72,8 +73,9 @@ def _cells(result: Result, name: str) -> tuple[str, str]:
 
 
 def _with_notes(name: str, results: Sequence[Result]) -> str:
-    notes = dict.fromkeys(result.notes[name] for result in results if name in result.notes)
-    return f"{name} ({'; '.join(notes)})" if notes else name
+    notes = dict.fromkeys(result.notes.get(name, "") for result in results)
+    told = "; ".join(filter(None, notes))
+    return f"{name} ({told})" if told else name
 
 
 def _safety(document: Document, name: str) -> str:

@@ -61,7 +61,7 @@ async def _half_cancelled(backend: str, rival: Rival, size: int, notes: dict[str
     if served != 1 + size // 2:
         notes[rival.name] = f"serves {served:,} of {1 + size // 2:,}"
     else:
-        work.note(notes, rival.name, expected=1)
+        notes[rival.name] = work.note(expected=1)
     return seconds / (1 + size) * MICRO
 
 

@@ -67,5 +67,5 @@ async def _failing(backend: str, rival: Rival, size: int, notes: dict[str, str])
     work = GatedWork(fail=True)
     async with rival.open(work.function()) as call:
         times = await time_together(backend, call, ["key"] * size, work.gate, one=_caller)
-    work.note(notes, rival.name, expected=1)
+    notes[rival.name] = work.note(expected=1)
     return sum(times) / size * MICRO

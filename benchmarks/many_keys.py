@@ -73,5 +73,5 @@ async def _calls(
     work = GatedWork()
     async with rival.open(work.function()) as call:
         times = await time_together(backend, call, keys, work.gate)
-    work.note(notes, rival.name, expected=distinct)
+    notes[rival.name] = work.note(expected=distinct)
     return sum(times) / len(keys) * MICRO

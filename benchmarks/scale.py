@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
+from statistics import mean
 from typing import Literal, NamedTuple, TypeAlias
 
 import anyio
@@ -29,14 +30,13 @@ key (waiters). The floor of a key is an owned task and the wait for it, that of 
 Python's garbage collector takes much of the time, of the floor's too, so each is measured with the
 collector on, as programs have it, and off. Up to 10,000 calls bytes are what `tracemalloc` counts;
 above that they are the growth of the process's resident memory (RSS), in a new process for each
-figure. A million is tried on asyncio only. The time to land is that from the end of the work until
-the last caller has its value.
+figure, and taken once. A million, and 100,000 keys with the collector on, are tried on asyncio
+only.
 """
 SIZES = (10, 100, 1_000, 10_000)
 LARGE_SIZES = (100_000, 1_000_000)
 LARGEST = {"uvloop": 100_000, "trio": 100_000}
-COLLECTED = 100_000
-"""The largest number that is measured with the collector on too."""
+LARGEST_COLLECTED = 100_000
 CALLS = 2_000
 """At least so many in one measurement."""
 ROUNDS = 7
@@ -49,18 +49,16 @@ Kind: TypeAlias = Literal["keys", "waiters"]
 KINDS: tuple[Kind, ...] = ("keys", "waiters")
 COST: dict[Kind, str] = {"keys": "cost of a key", "waiters": "cost of a waiter"}
 MEMORY: dict[Kind, str] = {"keys": "memory of a key", "waiters": "memory of a waiter"}
-LANDING = "time to land"
 FLOOR, OURS = "floor", "anyflight"
 OFF = ", collector off"
 WHOS = (FLOOR, OURS)
 
 
 class Flown(NamedTuple):
-    """Microseconds and bytes per call, and milliseconds from the landing to the last caller."""
+    """What a call took."""
 
     microseconds: float
     bytes: float
-    landing: float
 
 
 async def run(plan: Plan) -> list[Result]:
@@ -85,7 +83,7 @@ def _large_sizes(plan: Plan, kind: Kind) -> tuple[int, ...]:
 async def _small(plan: Plan, kind: Kind, size: int) -> list[Result]:
     cases: dict[str, Case] = {}
     for who in WHOS:
-        cases[who] = partial(_cost, plan.backend, who, kind, size)
+        cases[who] = partial(_cost, plan, who, kind, size)
         cases[who + OFF] = partial(_uncollected, cases[who])
     samples = await measure(cases, rounds=plan.rounds(ROUNDS))
     memory: Samples = {who: [await _traced(plan.backend, who, kind, size)] for who in WHOS}
@@ -95,9 +93,10 @@ async def _small(plan: Plan, kind: Kind, size: int) -> list[Result]:
     ]
 
 
-async def _cost(backend: str, who: str, kind: Kind, size: int) -> float:
-    times = max(1, CALLS // size)
-    return sum([(await _fly(backend, who, kind, size)).microseconds for _ in range(times)]) / times
+async def _cost(plan: Plan, who: str, kind: Kind, size: int) -> float:
+    times = max(1, plan.size(CALLS) // size)
+    flown = [await _fly(plan.backend, who, kind, size) for _ in range(times)]
+    return mean(each.microseconds for each in flown)
 
 
 async def _uncollected(case: Case) -> float:
@@ -122,19 +121,20 @@ def _large(plan: Plan, kind: Kind, size: int) -> list[Result]:
     off: dict[str, Flown] = {}
     for who in WHOS:
         off[who] = _in_new_process(plan.backend, who, kind, size, collect=False)
-        if size <= COLLECTED:
+        if _collected(plan, kind, size):
             on[who] = _in_new_process(plan.backend, who, kind, size, collect=True)
     samples: Samples = {who + OFF: [flown.microseconds] for who, flown in off.items()}
     samples |= {who: [flown.microseconds] for who, flown in on.items()}
     memory: Samples = {who: [flown.bytes] for who, flown in off.items()}
-    results = [
+    return [
         _result(plan, COST[kind], size, samples),
         _result(plan, MEMORY[kind], size, memory, unit="bytes"),
     ]
-    if on and kind == "waiters":
-        landing: Samples = {who: [flown.landing] for who, flown in on.items()}
-        results.append(_result(plan, LANDING, size, landing, unit="ms"))
-    return results
+
+
+def _collected(plan: Plan, kind: Kind, size: int) -> bool:
+    """Whether there is time to measure so many with the collector on too."""
+    return size <= LARGEST_COLLECTED and (kind == "waiters" or plan.backend == "asyncio")
 
 
 def _result(plan: Plan, label: str, size: int, samples: Samples, *, unit: str = "µs") -> Result:
@@ -182,5 +182,4 @@ async def _fly(
     return Flown(
         microseconds=sum(times) / size * MICRO,
         bytes=(readings[1] - readings[0]) / size,
-        landing=times.landing * 1e3,
     )
