@@ -111,7 +111,15 @@ def typing(session: nox.Session) -> None:
     """Check types, what the public table promises included."""
     _install_wheel(session, "tests", "typing")
     session.run(
-        "mypy", "src", "examples", "demo", "docs", "tests/typing", "conftest.py", "noxfile.py"
+        "mypy",
+        "src",
+        "examples",
+        "demo",
+        "benchmarks",
+        "docs",
+        "tests/typing",
+        "conftest.py",
+        "noxfile.py",
     )
     session.run("pyright")
     session.run("pyright", "--verifytypes", "anyflight", "--ignoreexternal")
@@ -122,6 +130,13 @@ def demo(session: nox.Session) -> None:
     """Measure the service of the examples, without and with coalescing, on a real PostgreSQL."""
     _install_wheel(session, "demo")
     session.run("python", "-m", "demo", *session.posargs)
+
+
+@nox.session(python=NEWEST)
+def bench(session: nox.Session) -> None:
+    """Measure what a call costs, beside floors and rivals, and write docs/performance.md."""
+    _install_wheel(session, "bench")
+    session.run("python", "-m", "benchmarks", *session.posargs)
 
 
 @nox.session(python=NEWEST)
