@@ -110,19 +110,17 @@ def lint(session: nox.Session) -> None:
 def typing(session: nox.Session) -> None:
     """Check types, what the public table promises included."""
     _install_wheel(session, "tests", "typing")
-    session.run(
-        "mypy",
-        "src",
-        "examples",
-        "demo",
-        "benchmarks",
-        "docs",
-        "tests/typing",
-        "conftest.py",
-        "noxfile.py",
-    )
+    checked = ["src", "examples", "demo", "benchmarks", "docs", "proof", "tests/typing"]
+    session.run("mypy", *checked, "conftest.py", "noxfile.py")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "anyflight", "--ignoreexternal")
+
+
+@nox.session(python=NEWEST)
+def prove(session: nox.Session) -> None:
+    """Try for some minutes to break a law; with arguments: `python -m proof --help`."""
+    _install_wheel(session, "tests")
+    session.run("python", "-m", "proof", *session.posargs)
 
 
 @nox.session(python=NEWEST)
