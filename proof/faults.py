@@ -154,8 +154,15 @@ def _start_though_cancelled(_checkpoint_if_cancelled: Any) -> Any:
     return faulty
 
 
-def _inherit_the_context_of_the_predecessor(_copy_context: Any) -> Any:
-    return lambda: None
+def _inherit_the_context_of_the_predecessor(copy_context: Any) -> Any:
+    first: list[Any] = []
+
+    def faulty() -> Any:
+        if not first:
+            first.append(copy_context())
+        return first[0]
+
+    return faulty
 
 
 FAULTS = (
