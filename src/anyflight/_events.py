@@ -1,6 +1,7 @@
 """Frozen records of what a coalescer does and has done, and the instrument that is told of it."""
 
-from __future__ import annotations
+# Annotations are evaluated here: as strings they would be looked up, by `typing.get_type_hints` and
+# whoever uses it, in the module that these classes say they are from, which is the package.
 
 __all__ = (
     "CallJoined",
