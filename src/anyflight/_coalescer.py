@@ -169,7 +169,7 @@ class Coalescer(Decorating[K, V]):
             self._leaders.clear()
             del exc_val, exc_tb  # whose frames may lead here
 
-    async def execute(
+    async def execute(  # noqa: C901 - a coroutine just for the wait would cost every joiner
         self,
         key: K,
         func: Callable[[Unpack[Ts]], Awaitable[V]],
@@ -232,25 +232,26 @@ class Coalescer(Decorating[K, V]):
         if flight is None:
             await checkpoint_if_cancelled()  # raises or returns at once: nobody comes in between
             flight = self._leaders.start(key, (func, args))
-        try:  # as `Calls.wait`, without the coroutine that every joiner would pay for
-            if flying.get(None) is None:
-                await flight.landing.wait()
-            else:
-                await wait_within(flight)
-        except BaseException:  # this waiter leaves, and nobody else is touched
-            self._leaders.leave(flight)
-            del flight  # what is raised may be kept for long, and with it this frame
-            raise
-        if type(flight.outcome) is Value and self._copy is None:
-            value: V = flight.outcome.value
-            return value
+        final = False
         try:
-            if self._calls.flies_once_more(flight, starter=starter):
+            while True:
+                try:
+                    if flying.get(None) is None:
+                        await flight.landing.wait()
+                    else:
+                        await wait_within(flight)
+                except BaseException:  # this waiter leaves, and nobody else is touched
+                    self._leaders.leave(flight)
+                    raise
+                if type(flight.outcome) is Value and self._copy is None:
+                    value: V = flight.outcome.value
+                    return value
+                if final or not self._calls.flies_once_more(flight, starter=starter):
+                    return self._calls.deliver(flight, starter=starter)
+                final = True
                 flight, starter = self._calls.again(flight, (func, args), fresh=fresh)
-                await self._calls.wait(flight)
-            return self._calls.deliver(flight, starter=starter)
         finally:
-            del flight  # the traceback of an error holds this frame: it must not hold the error
+            del flight  # what is raised may be kept for long, and with it this frame
 
     async def _execute_within(  # noqa: PLR0913, PLR0917 - passes on what it was given
         self,

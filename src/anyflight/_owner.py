@@ -169,6 +169,10 @@ class Owner:
             return
         if self.phase is Phase.NEW:
             raise RuntimeError(f"{self} is not open: call it inside its 'async with' block")
+        await self.refuse()
+        raise ClosedResourceError(f"{self} takes no new calls")
+
+    async def refuse(self) -> None:
+        """Count a call that is about to be refused."""
         self.refused += 1
         await checkpoint()  # a caller that tries again and again must not keep out all others
-        raise ClosedResourceError(f"{self} takes no new calls")
