@@ -28,7 +28,8 @@ class FlightState(StrEnum):
         It takes off when the running flight of its key has ended.
     .. attribute:: STARTING
 
-        Its leader exists and has not taken its first step: the function has not been called.
+        Its leader exists, but has not called the function yet: it has not taken its first step, or
+        waits for a token of the limiter.
     .. attribute:: RUNNING
 
         The function has been called.
