@@ -45,13 +45,14 @@ class Calls(Generic[V]):
             self._leaders.detach(overdue)
         return self._table.join(key, fresh=fresh)
 
-    async def refuse(self, key: Hashable) -> None:
-        """Do what is to be done before a call is refused that could not be joined to a flight.
+    async def refuse(self, key: Hashable, error: Exception) -> None:
+        """Do what is to be done before the error is raised that came of an attempt to join.
 
         :raises TypeError: if the key is unhashable
         """
         check_hashable(key)
-        await self._owner.refuse()
+        if isinstance(error, TooManyWaitersError):
+            await self._owner.refuse()
 
     def flies_once_more(self, flight: LedFlight, *, starter: bool) -> bool:
         """Whether a call that has waited for this flight makes a second attempt."""

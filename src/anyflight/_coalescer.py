@@ -224,8 +224,8 @@ class Coalescer(Decorating[K, V]):
             return await self._shadow.execute(key, func, args, fresh=fresh)
         try:
             flight = self._calls.join(key, fresh=fresh)
-        except (TypeError, TooManyWaitersError):
-            await self._calls.refuse(key)
+        except (TypeError, TooManyWaitersError) as exc:
+            await self._calls.refuse(key, exc)
             raise
         starter = flight is None
         if flight is None:
