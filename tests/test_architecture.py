@@ -6,6 +6,7 @@ import ast
 import pickle
 import subprocess
 import sys
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -127,6 +128,13 @@ def test_everything_public_is_documented_and_known_by_its_public_name(name: str)
     thing = getattr(anyflight, name)
     assert thing.__module__ == "anyflight"
     assert thing.__doc__
+
+
+@pytest.mark.parametrize("name", anyflight.__all__)
+def test_the_annotations_of_everything_public_can_be_resolved(name: str) -> None:
+    thing = getattr(anyflight, name)
+    hints = typing.get_type_hints(thing)
+    assert set(hints) >= set(getattr(thing, "__annotations__", {}))
 
 
 def test_modules_stay_small() -> None:

@@ -66,7 +66,7 @@ class Flight:
         self.waiters = 1
         #: QUEUED may become CURRENT, CURRENT may become DETACHED, nothing else.
         self.place = Place.CURRENT
-        #: When the leader took its first step. Written once; None: the function was not called.
+        #: When its function was called. Written once; None: that has not happened.
         self.began: float | None = None
         #: The queued flight behind this one. Not None only while this one is current and has begun.
         self.successor: Self | None = None

@@ -54,7 +54,7 @@ class Owner:
         #: Every event loop sets such hooks of its own while it runs, in its thread alone, so they
         #: tell in a tenth of a microsecond what takes `current_token` seven times as long.
         self.hook: object = NOWHERE
-        #: How many calls came while closing or closed.
+        #: How many calls were refused: while closing or closed, or by ``max_waiters``.
         self.refused = 0
         # These hold in the phases OPEN, CLOSING and ABORTING.
         self._task_group: TaskGroup
@@ -169,6 +169,10 @@ class Owner:
             return
         if self.phase is Phase.NEW:
             raise RuntimeError(f"{self} is not open: call it inside its 'async with' block")
+        await self.refuse()
+        raise ClosedResourceError(f"{self} takes no new calls")
+
+    async def refuse(self) -> None:
+        """Count a call that is about to be refused."""
         self.refused += 1
         await checkpoint()  # a caller that tries again and again must not keep out all others
-        raise ClosedResourceError(f"{self} takes no new calls")
