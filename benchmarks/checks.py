@@ -20,10 +20,15 @@ TEXT = """
 Each call checks that its function can be called, and that it is made in the event loop where the
 coalescer was opened. The checks are called alone in a loop, and compared with a whole joiner.
 """
+HAVE_INSTRUMENTS = "instruments" in inspect.signature(Coalescer).parameters
+if HAVE_INSTRUMENTS:
+    TEXT += """\
+A coalescer that has no instruments is compared with itself, and with one that has one which does
+nothing.
+"""
 JOINER = "a joiner, whole"
 BOTH = "both checks"
 WITHOUT, AGAIN, WITH = "no instruments", "the same, once more", "one that does nothing"
-HAVE_INSTRUMENTS = "instruments" in inspect.signature(Coalescer).parameters
 LOOPS = 20_000
 JOINERS = 1_000
 CALLS = 2_000
