@@ -17,7 +17,7 @@ from __future__ import annotations
 
 __all__ = ("enter", "flying", "wait_within")
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from contextvars import ContextVar
 from reprlib import repr as shortened
 from typing import cast
@@ -103,9 +103,10 @@ class _Waits:
 class _Kin(_Waits):
     """The same without the waits of tasks that the work has started elsewhere, in the background.
 
-    Such a task has inherited the context too, but the work does not wait for it. A task whose
-    parent nobody knows (one of ``asyncio.gather`` or ``asyncio.create_task``, or a thread's) counts
-    as part of the work.
+    Such a task has inherited the context too, but the work does not wait for it. It is a descendant
+    of a task that the leader descends from too. A task whose parent nobody knows (one of
+    ``asyncio.gather`` or ``asyncio.create_task``, or a thread's) counts as part of the work, and so
+    do those that it has started in turn.
     """
 
     def __init__(self) -> None:
@@ -113,12 +114,16 @@ class _Kin(_Waits):
 
     def counts(self, flight: LedFlight, task: int) -> bool:
         """Whether the work of ``flight`` cannot end before this task of it has."""
-        ancestor: int | None = task
-        if self._parents.get(task) is None:
-            return True
-        while ancestor is not None and ancestor != cast("Leader", flight.leader).task_id:
-            ancestor = self._parents.get(ancestor)
-        return ancestor is not None
+        leader = cast("Leader", flight.leader).task_id
+        above = set(self._line(leader))
+        first = next((one for one in self._line(task) if one in above), leader)
+        return first == leader
+
+    def _line(self, task: int | None) -> Iterator[int]:
+        """Yield the task, its parent, and so on, as far as is known."""
+        while task is not None:
+            yield task
+            task = self._parents.get(task)
 
 
 def _holders(limiter: CapacityLimiter | None) -> tuple[LedFlight, ...]:
