@@ -150,7 +150,8 @@ def _try(mutant: Mutant, *, limit: float) -> Verdict:
 def _passes(folder: Path, limit: float) -> bool:
     # Before all installed packages, the package itself among them.
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    pytest = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider")
+    pytest = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+    pytest += ["-p", "proof.unshrunk", "--hypothesis-profile", "unshrunk"]
     try:
         done = subprocess.run(
             [*pytest, "-k", ONLY, *TESTS],
