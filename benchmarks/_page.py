@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from textwrap import wrap
 
-from benchmarks import checks, errors, joiners
+from benchmarks import errors, joiners
 from benchmarks._document import Document
 from benchmarks._measure import NEARLY_ONE, SELDOM
 from benchmarks._questions import QUESTIONS
@@ -27,7 +27,7 @@ def page_of(document: Document) -> str:
 
 def _paragraph(*sentences: str) -> Iterator[str]:
     """Yield the lines of a paragraph, and an empty one; code stays on one line."""
-    text = " ".join(each for each in sentences if each)
+    text = " ".join(sentences)
     text = re.sub("`[^`]*`", lambda code: code[0].replace(" ", HELD), text)
     for line in wrap(text, 100, break_long_words=False, break_on_hyphens=False):
         yield line.replace(HELD, " ")
@@ -59,7 +59,6 @@ def _targets(document: Document) -> Iterator[str]:
     yield from _paragraph(
         "Each figure is the median of a ratio: to what its row names, or to the cost of the",
         "cheapest cancel-safe rival. A cell is empty where there is none.",
-        "" if checks.HAVE_INSTRUMENTS else "This version has no instruments to be measured.",
     )
 
 

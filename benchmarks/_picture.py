@@ -111,7 +111,7 @@ def _title(document: Document) -> str:
     first, *_, last = (each for each in costs if each.backend == backend)
     one, other = (each.figure(scale.OURS + scale.OFF).median for each in (first, last))
     return (
-        f"A call costs {one:.0f} µs with {first.size:,} keys in flight, "
+        f"{NAMES[backend]}: a call costs {one:.0f} µs with {first.size:,} keys in flight, "
         f"{other:.0f} µs with {last.size:,}"
     )
 
@@ -128,8 +128,8 @@ def _heading(figure: Figure, axes: Axes, title: str) -> None:
     figure.text(
         0.02,
         0.937,
-        "Garbage collector off. The caller's own task is contained, in the floor too: a bare task "
-        "and its\nend for a key, a bare event for a waiter.",
+        "Garbage collector off. The floor of a key is a bare task and its end, that of a waiter a "
+        "bare event;\nall lines contain the callers' own tasks.",
         fontsize=10.5,
         color=GREY,
         verticalalignment="top",

@@ -70,7 +70,7 @@ def targets_of(document: Document) -> list[Target]:
         *_each_label(
             document,
             "checks",
-            "{label}: none cost nothing measurable",
+            "{label}: to have none costs no more than one that does nothing",
             _instruments_off,
         ),
         _growth(document),

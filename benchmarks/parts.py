@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from functools import partial
 from time import perf_counter
 
@@ -131,6 +131,7 @@ class Record:
 
 
 _table: dict[str, Record] = {}
+_variable: ContextVar[object] = ContextVar("not set")
 
 
 def _table_work() -> None:
@@ -145,6 +146,7 @@ PARTS: dict[str, Callable[[], object]] = {
     "open and leave a cancel scope": _scope,
     "copy the context": copy_context,
     "ask which event loop this is": current_token,
+    "look up a context variable": partial(_variable.get, None),
     "ask the time": current_time,
     "look up, add and remove a record": _table_work,
 }

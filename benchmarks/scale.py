@@ -7,6 +7,7 @@ import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from mmap import PAGESIZE, mmap
 from multiprocessing import get_context
 from statistics import mean
 from typing import Literal, NamedTuple, TypeAlias
@@ -33,6 +34,7 @@ above that they are the growth of the process's resident memory (RSS), in a new 
 figure, and taken once. A million, and 100,000 keys with the collector on, are tried on asyncio
 only.
 """
+Kind: TypeAlias = Literal["keys", "waiters"]
 SIZES = (10, 100, 1_000, 10_000)
 LARGE_SIZES = (100_000, 1_000_000)
 LARGEST = {"uvloop": 100_000, "trio": 100_000}
@@ -42,10 +44,9 @@ CALLS = 2_000
 ROUNDS = 7
 TURNS = 4
 """Turns of the event loop after which all callers wait, here where no rival takes part."""
-ROUGH_BYTES = 10_000
-"""What a key in flight takes at most; sizes for which there is no memory are left out."""
+ROUGH_BYTES: dict[Kind, int] = {"keys": 8_000, "waiters": 3_000}
+"""What a call takes at most; sizes for which there is no memory are left out."""
 
-Kind: TypeAlias = Literal["keys", "waiters"]
 KINDS: tuple[Kind, ...] = ("keys", "waiters")
 COST: dict[Kind, str] = {"keys": "cost of a key", "waiters": "cost of a waiter"}
 MEMORY: dict[Kind, str] = {"keys": "memory of a key", "waiters": "memory of a waiter"}
@@ -75,7 +76,7 @@ async def run(plan: Plan) -> list[Result]:
 def _large_sizes(plan: Plan, kind: Kind) -> tuple[int, ...]:
     if plan.quick:  # new processes take their time
         return LARGE_SIZES[:1] if (plan.backend, kind) == ("asyncio", "waiters") else ()
-    room = psutil.virtual_memory().available // ROUGH_BYTES
+    room = psutil.virtual_memory().available // ROUGH_BYTES[kind]
     largest = min(plan.largest, LARGEST.get(plan.backend, plan.largest), room)
     return tuple(size for size in LARGE_SIZES if size <= largest)
 
@@ -119,6 +120,7 @@ async def _traced(backend: str, who: str, kind: Kind, size: int) -> float:
 def _large(plan: Plan, kind: Kind, size: int) -> list[Result]:
     on: dict[str, Flown] = {}
     off: dict[str, Flown] = {}
+    _touch(size * ROUGH_BYTES[kind])
     for who in WHOS:
         off[who] = _in_new_process(plan.backend, who, kind, size, collect=False)
         if _collected(plan, kind, size):
@@ -153,6 +155,17 @@ def _in_new_process(backend: str, who: str, kind: Kind, size: int, *, collect: b
     """Measure where no memory has been freed that could be used again."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         return process.submit(_fly_alone, backend, who, kind, size, collect).result()
+
+
+def _touch(size: int) -> None:
+    """Use so many bytes of memory once.
+
+    A virtual machine may take memory that is free back from its guest, and then who uses it first
+    waits for the host: that is not to be the case that happens to come first.
+    """
+    with mmap(-1, size) as memory:
+        for page in range(0, size, PAGESIZE):
+            memory[page] = 1
 
 
 def _fly_alone(backend: str, who: str, kind: Kind, size: int, collect: bool) -> Flown:
