@@ -23,7 +23,7 @@ from reprlib import repr as shortened
 from typing import cast
 from weakref import ref
 
-from anyio import CapacityLimiter, get_current_task, get_running_tasks
+from anyio import get_current_task, get_running_tasks
 
 from ._errors import DeadlockError
 from ._led_flight import Leader, LedFlight
@@ -86,7 +86,7 @@ class _Waits:
         if flight.predecessor is not None:
             return (flight.predecessor,)
         if flight.began is None:
-            return _holders(flight.limiter)
+            return _holders(flight)
         return [other for other, task in flight.waits if self.counts(flight, task)]
 
     def counts(self, flight: LedFlight, task: int) -> bool:  # noqa: ARG002 - overridden
@@ -126,12 +126,19 @@ class _Kin(_Waits):
             task = self._parents.get(task)
 
 
-def _holders(limiter: CapacityLimiter | None) -> tuple[LedFlight, ...]:
-    """Return who must give a token back; nobody if there is one left, or a stranger has one."""
+def _holders(flight: LedFlight) -> tuple[LedFlight, ...]:
+    """Return who must give a token back before the flight can begin.
+
+    Nobody if there is one left, if a stranger has one, or if the flight has its own and has yet to
+    take its first step.
+    """
+    limiter = flight.limiter
     if limiter is None or limiter.available_tokens > 0:
         return ()
     borrowers = limiter.statistics().borrowers
-    if all(isinstance(one, LedFlight) and one.outcome is None for one in borrowers):
+    if flight not in borrowers and all(
+        isinstance(one, LedFlight) and one.outcome is None for one in borrowers
+    ):
         return borrowers  # type: ignore[return-value]
     return ()
 

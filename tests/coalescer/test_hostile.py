@@ -211,6 +211,27 @@ async def test_law_10_an_event_loop_without_hooks_for_generators_is_told_from_a_
         sys.set_asyncgen_hooks(*hooks)
 
 
+async def test_law_11_no_false_alarm_while_a_flight_has_its_token_and_has_not_begun() -> None:
+    async def outer() -> int:
+        await go.wait()
+        return await limited.execute("inner", inner, 7)
+
+    limiter = anyio.CapacityLimiter(1)
+    go, inner = anyio.Event(), Work()
+    inner.go.set()
+    async with (
+        Coalescer[str, int](limiter=limiter) as limited,
+        Coalescer[int, int]() as free,
+        anyio.create_task_group() as tasks,
+    ):
+        limiter.acquire_on_behalf_of_nowait("somebody else")
+        callers = [await start(tasks, limited, "inner", inner, 7)]
+        callers += [await start(tasks, free, number, outer) for number in range(9)]
+        go.set()  # and those that wake before the leader of "inner" find its flight so
+        limiter.release_on_behalf_of("somebody else")
+    assert [caller.value for caller in callers] == [7] * 10
+
+
 @pytest.mark.parametrize("outer", ["gather", "TaskGroup"])
 def test_law_11_in_a_task_group_of_anyio_in_a_task_of_asyncio(outer: str) -> None:
     async def main() -> None:
