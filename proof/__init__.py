@@ -26,5 +26,6 @@ Run it as `python -m proof`, or `nox -s prove`; see docs/proof.md. The rooms:
     soak.py             millions of calls, and flat memory
     mutator.py          changes a module in one place
     mutants.py          runs the tests against each such change
+    unshrunk.py         has Hypothesis spend no time on shrinking, for the mutants
     watchdog.py         ends what hangs in real time
 """

@@ -99,11 +99,12 @@ def strike_once(
     return found
 
 
-def strike_all(program: Program, *, backend: str, seed: int | None) -> Iterator[str]:
-    """Do all that can be done to a program; say what is wrong, and when it was."""
+def strike_all(
+    program: Program, *, backend: str, seed: int | None
+) -> Iterator[tuple[Strike, list[Violation]]]:
+    """Do all that can be done to a program; yield it, with what is wrong then."""
     for strike in chances(program, backend=backend, seed=seed):
-        for violation in strike_once(program, strike, backend=backend, seed=seed):
-            yield f"{strike} on {backend}: {violation}"
+        yield strike, strike_once(program, strike, backend=backend, seed=seed)
 
 
 def in_the_way(program: Program, way: Way) -> Program:

@@ -20,6 +20,15 @@ class Evidence:
         self.calls = [call for call in history.calls if call.made is not FOREVER]
         self.executions = history.executions
 
+    def gone(self) -> Instant:
+        """Return when the owner was gone, or its group ended for a leader's sake.
+
+        On asyncio that happens when a leader's task is cancelled natively before its first step.
+        """
+        if isinstance(self.history.owner, RuntimeError):
+            return min(self.history.aborted, self.history.leader_cancelled)
+        return self.history.aborted
+
     def calls_of(self, one: Execution) -> list[CallRecord]:
         """Return the calls with the key of an execution."""
         return [call for call in self.calls if call.plan.key == one.key]

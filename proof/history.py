@@ -86,6 +86,8 @@ class Execution:
     began: Instant
     running: list[Execution]
     """The executions of this key that were under way when it began."""
+    doomed: bool = False
+    """Whether its task or its scope was being cancelled when it began."""
     cancelled: Instant = FOREVER
     """When it noticed that it was cancelled."""
     ended: Instant = FOREVER

@@ -27,12 +27,21 @@ PACKAGE = Path(anyflight.__file__).parent
 SURVIVORS = Path(__file__).with_name("survivors.toml")
 MODULES = ("_flight", "_coalescer", "_leaders")
 
-TESTS = (
+FIRST = (
     "tests/test_flight.py",
+    "tests/coalescer/test_one_flight.py",
+    "tests/coalescer/test_bad_use.py",
+    "tests/coalescer/test_landing.py",
+    "tests/coalescer/test_timeout.py",
+)
+"""Takes a few seconds, and kills most mutants."""
+
+TESTS = (
     "tests/coalescer",
     "tests/proof/test_programs.py",
     "tests/proof/test_checkpoints.py",
 )
+"""Run against those that survive the first."""
 ONLY = "not uvloop and not eager"
 """What runs on asyncio and on Trio; that the others differ is not what a mutant is about."""
 
@@ -114,6 +123,8 @@ def run(options: argparse.Namespace) -> bool:
             verdicts.append(each.result())
             if not verdicts[-1].killed:
                 print(f"survives: {verdicts[-1].mutant.name}", flush=True)
+            if len(verdicts) % 25 == 0:
+                print(f"{perf_counter() - start:5.0f} s  {len(verdicts)} tried", flush=True)
     return _summary(verdicts, perf_counter() - start)
 
 
@@ -143,17 +154,18 @@ def _try(mutant: Mutant, *, limit: float) -> Verdict:
         if mutant is not UNCHANGED:
             changed = Path(folder) / PACKAGE.name / f"{mutant.module}.py"
             changed.write_text(mutant.source, encoding="utf-8")
-        passed = _passes(Path(folder), limit)
+        passed = all(_passes(Path(folder), tests, limit) for tests in (FIRST, TESTS))
     return Verdict(mutant, not passed, perf_counter() - start)
 
 
-def _passes(folder: Path, limit: float) -> bool:
+def _passes(folder: Path, tests: tuple[str, ...], limit: float) -> bool:
     # Before all installed packages, the package itself among them.
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    pytest = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider")
+    pytest = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+    pytest += ["-p", "proof.unshrunk", "--hypothesis-profile", "unshrunk"]
     try:
         done = subprocess.run(
-            [*pytest, "-k", ONLY, *TESTS],
+            [*pytest, "-k", ONLY, *tests],
             check=False,
             env=environment,
             stdout=subprocess.DEVNULL,

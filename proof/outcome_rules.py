@@ -34,7 +34,7 @@ def every_call_has_an_outcome_that_it_may_have(seen: Evidence) -> Findings:
             case FlightCancelledError():
                 yield from _cancelled_flight(seen, call)
             case anyio.ClosedResourceError():
-                if min(seen.history.leaving, seen.history.leader_cancelled) > call.ended:
+                if min(seen.history.leaving, seen.gone()) > call.ended:
                     yield 10, f"{call} was refused, and nobody was leaving"
             case TimeoutError():
                 yield from _timed_out(call)
@@ -76,9 +76,11 @@ def _cancelled_flight(seen: Evidence, call: CallRecord) -> Findings:
     history = seen.history
     if call.outcome.key != call.plan.key:
         yield 9, f"{call} got an error of key {call.outcome.key!r}"
-    by_owner = min(history.aborted, history.leader_cancelled).tick < call.ended.tick
-    if not by_owner and not any(
-        one.ending == "foreign" and call.made.tick < one.ended.tick < call.ended.tick
+    # A leader's task may have been cancelled just before the function was called, or just after.
+    stray = seen.gone().tick < call.ended.tick or history.leader_cancelled.time == call.ended.time
+    if not stray and not any(
+        call.made.tick < one.ended.tick < call.ended.tick
+        and (one.ending == "foreign" or one.cancelled.time == history.leader_cancelled.time)
         for one in seen.executions
         if one.key == call.plan.key
     ):
@@ -133,8 +135,6 @@ def the_owner_gets_what_it_did(seen: Evidence) -> Findings:
     if history.owner is PENDING:
         yield 10, "the block was never left"
         return
-    fails = seen.program.end.how == "fail"
-    allowed = {type(None)} if history.aborted is FOREVER or not fails else set()
     if isinstance(history.owner, BaseException):
         natively = history.leader_cancelled is not FOREVER and type(history.owner) is RuntimeError
         if not natively and type(history.owner).__name__ != "OwnerError":
@@ -142,7 +142,7 @@ def the_owner_gets_what_it_did(seen: Evidence) -> Findings:
     elif history.owner is CANCELLED:
         if history.aborted is FOREVER:
             yield 9, "the owner got a cancellation that was meant for another"
-    elif type(history.owner) not in allowed:
+    elif history.aborted is not FOREVER and seen.program.end.how == "fail":
         yield 10, "the error that the block was left with was swallowed"
     for one in seen.executions:
         if one.ended.tick > history.closed.tick:

@@ -34,6 +34,11 @@ def _call(at: Delay = NOW, work: Work = LONG, *, fresh: bool = False) -> Call:
 SCENARIOS = {
     "miss": _program(_call(work=Work(lasts=SOON))),
     "miss, work that never waits": _program(_call(work=Work())),
+    "one after the other": _program(
+        _call(work=Work(lasts=SOON)),
+        Call(key="b", at=LATER, work=Work(lasts=SOON)),
+        _call(LATE, work=Work(lasts=SOON)),
+    ),
     "join": _program(_call(), _call(SOON), _call(LATER)),
     "join, abandoned work finishes": _program(_call(), _call(LATER), finish=True),
     "fresh, queued": _program(_call(), _call(SOON, fresh=True), _call(LATER, fresh=True)),

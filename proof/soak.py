@@ -89,7 +89,8 @@ class Soak:
         gc.collect()
         classes = Counter(map(type, gc.get_objects()))
         del classes[CoalescerStatistics]  # of which each sample has one
-        own = [each for each in classes if each.__module__.partition(".")[0] == "anyflight"]
+        # Not every class has a string there: one may have an attribute of its own by that name.
+        own = [each for each in classes if str(each.__module__).partition(".")[0] == "anyflight"]
         self.samples.append(
             Sample(
                 perf_counter() - self._start,

@@ -101,11 +101,13 @@ def work_goes_on_only_for_those_who_wait(seen: Evidence) -> Findings:
 
 def work_that_is_waited_for_is_not_cancelled(seen: Evidence) -> Findings:
     """Check that it is cancelled only by its last waiter's leaving, or with the owner."""
-    history = seen.history
+    struck = seen.history.leader_cancelled
     for one in seen.executions:
-        if min(history.aborted, history.leader_cancelled).tick < one.cancelled.tick:
+        if one.doomed and seen.gone().tick > one.began.tick:
+            yield 9, f"{one} began in a task that was being cancelled"
+        if one.cancelled is FOREVER or seen.gone().tick < one.cancelled.tick:
             continue
-        if one.cancelled is FOREVER:
+        if struck.tick < one.cancelled.tick and struck.time == one.cancelled.time:
             continue
         if seen.program.on_abandon == "finish":
             yield 3, f"{one} was cancelled, and was to finish"

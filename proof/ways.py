@@ -21,6 +21,11 @@ class Cancellable(Protocol):
     cancel: Callable[[], object] | None
 
 
+def is_cancelled_natively() -> bool:
+    """Whether there is a `task.cancel()` that nobody has taken back; never on Trio."""
+    return not on_trio() and _this_task().cancelling() > 0
+
+
 def on_trio() -> bool:
     """Whether this runs on Trio."""
     return anyio.get_cancelled_exc_class() is trio.Cancelled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from functools import partial
@@ -28,7 +29,7 @@ from proof.history import (
 from proof.invariants import look_at_the_table, use_again
 from proof.plans import Call, Delay, Forget, Program
 from proof.tasks import tasks_on_asyncio, tasks_on_trio
-from proof.ways import foreign_cancellation, on_trio, run_cancellably
+from proof.ways import foreign_cancellation, is_cancelled_natively, on_trio, run_cancellably
 
 NAME = "under proof"
 """The coalescer's, which the names of its leaders' tasks contain."""
@@ -37,6 +38,8 @@ PATIENCE = 1000.0
 """Seconds on the virtual clock after which whoever still waits hangs. No program lasts as long."""
 
 caller: ContextVar[CallRecord] = ContextVar("caller")
+worker: ContextVar[Execution | None] = ContextVar("worker", default=None)
+"""Set by work and never set back: none but the calls that it makes shall see it."""
 
 
 class OwnerError(Exception):
@@ -236,8 +239,18 @@ class World:
         ]
         one = Execution(number, key, starter, caller.get(None), began, running)
         history.executions.append(one)
+        self._look_at_the_task(one)
+        worker.set(one)
         look_at_the_table(self._coalescer, self.history)
         return one
+
+    def _look_at_the_task(self, one: Execution) -> None:
+        """Check that nothing of earlier work is left in the task."""
+        expected = one.starter.parent if self.program.context == "caller" else None
+        if worker.get() is not expected:
+            self.history.remark(14, f"{one} sees a context variable of {worker.get()}")
+        cancelled = anyio.current_effective_deadline() == -math.inf
+        one.doomed = cancelled or is_cancelled_natively()
 
     async def _perform(self, one: Execution) -> None:
         plan = one.starter.plan.work

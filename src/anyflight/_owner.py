@@ -80,7 +80,7 @@ class Owner:
         await task_group.__aenter__()  # does not yield: nobody comes in between
         self._task_group = task_group
         self._token = current_token()
-        self.hook = get_asyncgen_hooks()[0]
+        self.hook = get_asyncgen_hooks()[0] or NOWHERE  # an event loop without them has None
         self.new_event = type(Event())
         self.context = copy_context()
         self.phase = Phase.OPEN

@@ -119,13 +119,24 @@ class TestLeadersThatEnd:
             with anyio.CancelScope(shield=True):
                 await go.wait()
 
-        go = anyio.Event()
-        async with Coalescer[int, None]() as coalescer, anyio.create_task_group() as tasks:
+        async def call() -> Any:
+            await go.wait()  # and find a leader that has just landed its flight
+            return await coalescer.execute(2, checkpoint_and_return, "value")
+
+        async def checkpoint_and_return(value: str) -> str:
+            await checkpoint()
+            return value
+
+        go, caller = anyio.Event(), Caller()
+        async with Coalescer[int, Any]() as coalescer, anyio.create_task_group() as tasks:
             (await start(tasks, coalescer, 1, ignore)).cancel()
+            tasks.start_soon(caller.run, "scope", call)
             await settle()
             go.set()
             await settle()
-            assert parked(coalescer) == 0
+            assert caller.value == "value"
+            assert parked(coalescer) == 1
+        assert_idle(coalescer)
 
     async def test_one_whose_flight_expired(self, clock: HandClock) -> None:
         async with Coalescer[int, int](flight_timeout=5) as coalescer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import Phase
@@ -42,7 +43,7 @@ def test_checkpoints(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
     (fault,) = (each for each in FAULTS if "though everybody has left" in each.name)
     with fault.planted():
         assert main(["checkpoints", "--backend", "asyncio", "--schedules", "1"]) == 1
-    assert "miss, scope, schedule 0, caller 0 before step" in capsys.readouterr().out
+    assert "miss, scope, on asyncio, schedule 0, caller 0 before step" in capsys.readouterr().out
 
 
 def test_faults(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,6 +87,12 @@ def test_what_hangs_in_real_time_is_ended_and_named() -> None:
         "    watchdog.feed('seed 7 on trio')\n"
         "    while True: pass\n"
     )
-    run = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert run.returncode == HUNG
     assert "seed 7 on trio" in run.stderr

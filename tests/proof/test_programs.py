@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +37,7 @@ def test_a_seed_replays_the_same_history_in_another_process() -> None:
         subprocess.run(
             command,
             env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            cwd=Path(__file__).parents[2],
             capture_output=True,
             text=True,
             check=True,
