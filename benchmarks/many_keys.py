@@ -21,7 +21,7 @@ key, and a bare wait for its end in every caller.
 """
 FLOOR = "floor: a task for each key, bare waits"
 CALLS, KEYS = 10_000, 1_000
-ROUNDS = 9
+ROUNDS = 7
 
 
 async def run(plan: Plan) -> list[Result]:
