@@ -15,6 +15,8 @@ from anyflight import Coalescer, FlightCancelledError, FlightLanded, Instrument
 from anyflight._flight import FlightTable
 from anyflight._in_context import InContext
 from anyflight._leaders import Leaders
+from anyflight._led_flight import Leader, LedFlight
+from anyflight._outcome import OWNER_GONE
 from tests.support import Caller, Work, assert_idle, settle, start
 
 SEEN: ContextVar[str] = ContextVar("SEEN", default="nothing")
@@ -118,34 +120,26 @@ def test_trio_shows_where_the_work_stands() -> None:
     trio.run(main)
 
 
-def test_an_event_loop_that_ends_in_the_midst_ends_the_work_without_a_word(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+@pytest.mark.anyio
+async def test_a_leader_that_is_closed_in_the_midst_ends_the_work_and_tells_nobody() -> None:
+    # As Python does with what an event loop left behind: there is nobody who could be told.
     ended: list[str] = []
 
     async def work() -> None:
         try:
-            await anyio.sleep_forever()
+            await pause()
         finally:
             ended.append("the work")
 
-    async def begin() -> None:
-        await coalescer.__aenter__()
-        calls.append(asyncio.ensure_future(coalescer.execute(1, work)))
-        for _ in range(5):
-            await asyncio.sleep(0)
-
-    coalescer = Coalescer[int, None]()
-    calls: list[asyncio.Future[None]] = []
-    loop = asyncio.new_event_loop()
-    loop.run_until_complete(begin())
-    for task in asyncio.all_tasks(loop):
-        task._log_destroy_pending = False  # type: ignore[attr-defined] # or each would complain
-    loop.close()
-    for task in sorted(asyncio.all_tasks(loop), key=lambda task: "leader" not in task.get_name()):
-        task.get_coro().close()  # type: ignore[union-attr] # as at the end of the program
-    assert ended == ["the work"]
-    assert caplog.records == []
+    async with Coalescer[int, None]() as coalescer:
+        flight = LedFlight(1, (work, ()), copy_context(), None, anyio.Event())
+        coalescer._table.add(flight)
+        steps = coalescer._leaders._lead(Leader(flight))
+        assert steps.send(None) == "paused"
+        steps.close()
+        assert ended == ["the work"]
+        assert flight.outcome is None
+        coalescer._table.land(flight, OWNER_GONE)
 
 
 @pytest.mark.anyio
