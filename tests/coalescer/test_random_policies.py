@@ -261,7 +261,7 @@ async def run(policies: dict[str, Any], program: Program, clock: HandClock) -> N
 
 
 @pytest.mark.parametrize("backend", [*ASYNCIO_BACKENDS, TRIO_BACKEND])
-@settings(max_examples=200, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(policies=POLICIES, program=PROGRAMS)
 def test_every_bound_holds_in_random_programs(
     backend: Any, clock: HandClock, policies: dict[str, Any], program: Program
