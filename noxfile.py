@@ -79,7 +79,13 @@ def lowest(session: nox.Session) -> None:
     _install_wheel(session, "tests")
     # The pytest plugin of that anyio is older than pytest 9.
     session.install("anyio==4.14.0", "trio==0.31.0", "pytest<9")
-    session.run("pytest", "tests/coalescer", "tests/test_flight.py", "tests/test_isolation.py")
+    session.run(
+        "pytest",
+        "tests/coalescer",
+        "tests/coalesced",
+        "tests/test_flight.py",
+        "tests/test_isolation.py",
+    )
 
 
 @nox.session(python=NEWEST)
@@ -104,11 +110,17 @@ def lint(session: nox.Session) -> None:
 def typing(session: nox.Session) -> None:
     """Check types, what the public table promises included."""
     _install_wheel(session, "tests", "typing")
-    session.run(
-        "mypy", "src", "examples", "demo", "docs", "tests/typing", "conftest.py", "noxfile.py"
-    )
+    checked = ["src", "examples", "demo", "benchmarks", "docs", "proof", "tests/typing"]
+    session.run("mypy", *checked, "conftest.py", "noxfile.py")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "anyflight", "--ignoreexternal")
+
+
+@nox.session(python=NEWEST)
+def prove(session: nox.Session) -> None:
+    """Try for some minutes to break a law; with arguments: `python -m proof --help`."""
+    _install_wheel(session, "tests")
+    session.run("python", "-m", "proof", *session.posargs)
 
 
 @nox.session(python=NEWEST)
@@ -116,6 +128,13 @@ def demo(session: nox.Session) -> None:
     """Measure the service of the examples, without and with coalescing, on a real PostgreSQL."""
     _install_wheel(session, "demo")
     session.run("python", "-m", "demo", *session.posargs)
+
+
+@nox.session(python=NEWEST)
+def bench(session: nox.Session) -> None:
+    """Measure what a call costs, beside floors and rivals, and write docs/performance.md."""
+    _install_wheel(session, "bench")
+    session.run("python", "-m", "benchmarks", *session.posargs)
 
 
 @nox.session(python=NEWEST)

@@ -6,6 +6,8 @@ import ast
 import pickle
 import subprocess
 import sys
+import typing
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,15 +17,18 @@ import anyflight
 PACKAGE = Path(anyflight.__file__).parent
 # A module may import from lower floors only.
 FLOORS = {
+    "_call_key": 0,
     "_checks": 0,
     "_errors": 0,
     "_events": 0,
     "_in_context": 0,
     "_isolation": 0,
     "_observer": 0,
+    "_coalesced_function": 1,
     "_outcome": 1,
     "_policies": 1,
     "_owner": 1,
+    "_decorating": 2,
     "_flight": 2,
     "_announcer": 3,
     "_shadow": 3,
@@ -33,10 +38,11 @@ FLOORS = {
     "_leaders": 5,
     "_calls": 6,
     "_coalescer": 7,
-    "__init__": 8,
-    "instrumentation": 9,
-    "instrumentation.key_counts": 9,
-    "instrumentation.logging": 9,
+    "_decorator": 8,
+    "__init__": 9,
+    "instrumentation": 10,
+    "instrumentation.key_counts": 10,
+    "instrumentation.logging": 10,
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
@@ -47,10 +53,18 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
 
 
+def running(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield a node and all below it, except for what only type checkers see."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            yield from running(child)
+
+
 def imports_of(path: Path) -> set[str]:
     """Return what a module imports, at any depth; its own package's modules with a dot."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in running(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -90,6 +104,7 @@ def test_the_public_table() -> None:
     assert set(anyflight.__all__) == {
         "CallJoined",
         "CallLeft",
+        "CoalescedFunction",
         "Coalescer",
         "CoalescerError",
         "CoalescerStatistics",
@@ -103,6 +118,7 @@ def test_the_public_table() -> None:
         "FlightTimeoutError",
         "Instrument",
         "TooManyWaitersError",
+        "coalesced",
     }
     assert {name for name in vars(anyflight) if not name.startswith("_")} >= set(anyflight.__all__)
 
@@ -112,6 +128,13 @@ def test_everything_public_is_documented_and_known_by_its_public_name(name: str)
     thing = getattr(anyflight, name)
     assert thing.__module__ == "anyflight"
     assert thing.__doc__
+
+
+@pytest.mark.parametrize("name", anyflight.__all__)
+def test_the_annotations_of_everything_public_can_be_resolved(name: str) -> None:
+    thing = getattr(anyflight, name)
+    hints = typing.get_type_hints(thing)
+    assert set(hints) >= set(getattr(thing, "__annotations__", {}))
 
 
 def test_modules_stay_small() -> None:

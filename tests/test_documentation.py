@@ -28,3 +28,11 @@ def test_the_first_example_prints_what_the_readme_says(backend: str) -> None:
         [sys.executable, "-c", example], check=True, capture_output=True, text=True
     )
     assert f"It prints `{run.stdout.strip()}`" in page
+
+
+def test_every_law_has_a_test_that_names_it() -> None:
+    page = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8")
+    laws = {int(number) for number in re.findall(r"^\*\*(\d+)\. ", page, re.MULTILINE)}
+    assert laws == set(range(1, 17))
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py"))
+    assert laws <= {int(number) for number in re.findall(r"def test_law_(\d+)_", tests)}

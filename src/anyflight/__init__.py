@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = (
     "CallJoined",
     "CallLeft",
+    "CoalescedFunction",
     "Coalescer",
     "CoalescerError",
     "CoalescerStatistics",
@@ -18,9 +19,12 @@ __all__ = (
     "FlightTimeoutError",
     "Instrument",
     "TooManyWaitersError",
+    "coalesced",
 )
 
+from ._coalesced_function import CoalescedFunction
 from ._coalescer import Coalescer
+from ._decorator import coalesced
 from ._errors import (
     CoalescerError,
     DeadlockError,
@@ -40,6 +44,6 @@ from ._events import (
     Instrument,
 )
 
-# Where a class is defined is nobody's business but this package's.
+# Where a thing is defined is nobody's business but this package's.
 for _name in __all__:
     globals()[_name].__module__ = __name__

@@ -64,8 +64,11 @@ class Announcer:
         for instrument in tuple(self._instruments):
             try:
                 getattr(instrument, method)(event)
-            except Exception:
-                self._instruments.remove(instrument)
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException:  # a cancellation too: nothing here can have been cancelled
+                # By identity, and it may have been dropped in a call that it made from there.
+                self._instruments = [one for one in self._instruments if one is not instrument]
                 logger.exception(
                     "%r raised in %s and is told of nothing more by %r",
                     instrument,

@@ -8,10 +8,8 @@ from collections.abc import Hashable
 from typing import Generic, TypeVar, cast
 
 from anyio import current_time
-from anyio.lowlevel import checkpoint
 
 from ._checks import check_hashable
-from ._deadlock import flying, wait_within
 from ._errors import TooManyWaitersError
 from ._flight import FlightTable
 from ._leaders import Leaders
@@ -47,29 +45,14 @@ class Calls(Generic[V]):
             self._leaders.detach(overdue)
         return self._table.join(key, fresh=fresh)
 
-    async def refuse(self, key: Hashable) -> None:
-        """Do what is to be done before a call is refused that could not be joined to a flight.
+    async def refuse(self, key: Hashable, error: Exception) -> None:
+        """Do what is to be done before the error is raised that came of an attempt to join.
 
         :raises TypeError: if the key is unhashable
         """
         check_hashable(key)
-        self._owner.refused += 1
-        await checkpoint()  # a caller that tries again and again must not keep out all others
-
-    async def wait(self, flight: LedFlight) -> None:
-        """Wait for the landing; if this is cancelled, the waiter leaves, and nobody else notices.
-
-        :raises DeadlockError: if this call is made in work that the flight waits for
-        """
-        try:
-            if flying.get(None) is None:
-                await flight.landing.wait()
-            else:
-                await wait_within(flight)
-        except BaseException:
-            self._leaders.leave(flight)
-            del flight  # what is raised may be kept for long, and with it this frame
-            raise
+        if isinstance(error, TooManyWaitersError):
+            await self._owner.refuse()
 
     def flies_once_more(self, flight: LedFlight, *, starter: bool) -> bool:
         """Whether a call that has waited for this flight makes a second attempt."""

@@ -6,17 +6,26 @@ __all__ = (
     "check_callable",
     "check_choice",
     "check_count",
+    "check_decorated",
     "check_duration",
     "check_exceptions",
     "check_hashable",
     "check_instance",
+    "check_key_function",
     "check_timeout",
     "not_awaitable",
 )
 
 from collections.abc import Hashable
-from inspect import iscoroutine
-from typing import cast
+from functools import partial
+from inspect import (
+    CO_ITERABLE_COROUTINE,
+    isasyncgenfunction,
+    iscoroutine,
+    iscoroutinefunction,
+    isgeneratorfunction,
+)
+from typing import Any, cast
 
 
 def check_callable(func: object, argument: str) -> None:
@@ -34,6 +43,38 @@ def check_choice(value: object, argument: str, choices: tuple[str, ...]) -> None
     """Raise a :exc:`ValueError` unless ``value`` is one of ``choices``."""
     if value not in choices:
         raise ValueError(f"{argument} must be {' or '.join(map(repr, choices))}, not {value!r}")
+
+
+def check_decorated(func: object) -> None:
+    """Raise a :exc:`TypeError` if one can tell that ``func`` returns no awaitable."""
+    if isinstance(func, (classmethod, staticmethod)):
+        kind = type(cast("object", func)).__name__
+        raise TypeError(f"write @{kind} above the decorator that coalesces, not below it")
+    if iscoroutine(func):
+        func.close()  # as in `check_callable`
+        raise TypeError("decorate the async function itself, not what a call of it returns")
+    check_callable(func, "what is decorated")
+    if isasyncgenfunction(func):
+        raise TypeError(
+            f"{_name(func)} is an async generator function, whose values cannot be shared: "
+            "decorate an async function that returns them all, in a list for example"
+        )
+    if isgeneratorfunction(func) and not _makes_coroutines(func):
+        raise TypeError(f"{_name(func)} is a generator function: decorate an async function")
+
+
+def _makes_coroutines(generator_function: Any) -> bool:
+    """Whether `types.coroutine` has been applied to it."""
+    while isinstance(generator_function, partial):
+        generator_function = cast("partial[object]", generator_function).func
+    return bool(generator_function.__code__.co_flags & CO_ITERABLE_COROUTINE)
+
+
+def check_key_function(key: object) -> None:
+    """Raise a :exc:`TypeError` unless ``key`` can be called, and is no async function."""
+    check_callable(key, "key")
+    if iscoroutinefunction(key):
+        raise TypeError(f"key must be a plain function, but {_name(key)} is an async one")
 
 
 def check_hashable(key: Hashable) -> None:
@@ -91,9 +132,8 @@ def check_instance(value: object, argument: str, kind: type) -> None:
 
 def not_awaitable(func: object, result: object) -> TypeError:
     """Return the error for a function whose result cannot be awaited."""
-    name = getattr(func, "__qualname__", None) or repr(func)
     return TypeError(
-        f"{name} returned {_kind(result)}, which cannot be awaited: "
+        f"{_name(func)} returned {_kind(result)}, which cannot be awaited: "
         "pass an async function, or wrap a blocking one with anyio.to_thread.run_sync"
     )
 
@@ -111,3 +151,7 @@ def _full_name(kind: type) -> str:
 
 def _kind(value: object) -> str:
     return f"an object of type {type(value).__qualname__}"
+
+
+def _name(func: object) -> str:
+    return getattr(func, "__qualname__", None) or repr(func)

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable
 from reprlib import repr as shortened
 from sys import get_asyncgen_hooks
 from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypeVar, TypeVarTuple, Unpack
+from typing import Any, Literal, Self, TypeVar, TypeVarTuple, Unpack
 
 from anyio import CapacityLimiter, current_time, move_on_after
 from anyio.lowlevel import checkpoint_if_cancelled
@@ -20,6 +20,7 @@ from ._announcer import Announcer
 from ._calls import Calls
 from ._checks import check_callable, check_hashable, check_timeout
 from ._deadlock import flying, wait_within
+from ._decorating import Decorating
 from ._errors import TooManyWaitersError
 from ._events import CoalescerStatistics, FlightInfo, Instrument
 from ._flight import FlightTable
@@ -34,7 +35,7 @@ V = TypeVar("V")
 Ts = TypeVarTuple("Ts")
 
 
-class Coalescer(Generic[K, V]):
+class Coalescer(Decorating[K, V]):
     """Lets concurrent calls for the same key share one execution of the work.
 
     .. code-block:: python
@@ -69,13 +70,13 @@ class Coalescer(Generic[K, V]):
     All of it but ``statistics`` is to be used in the event loop where it was opened; from a worker
     thread, ``anyio.from_thread.run(coalescer.execute, key, func)`` works.
 
-    :param name: appears in the names of the leaders' tasks and in ``repr``
+    :param name: appears in the names of the leaders' tasks, in event records and in ``repr``
     :param on_abandon: what becomes of the work when every waiter has left: ``"cancel"`` cancels it,
         and calls made during its clean-up wait for a new execution that follows it; ``"finish"``
         lets it go on, and later calls may still join it
     :param retry_on: errors after which the calls that *joined* a flight fly once more, all of them
         together; the second outcome is final. The starter always gets its own error. So a failing
-        key costs N waiters at most two executions, and no waiter an error of somebody else's luck
+        key costs N waiters at most two executions
     :param flight_timeout: how many seconds a flight may take from its take-off, the time in which
         it waits for a token of the limiter included. At the deadline its work is cancelled, its
         waiters get :exc:`FlightTimeoutError` at once, and the key is free, even if the work ignores
@@ -85,7 +86,8 @@ class Coalescer(Generic[K, V]):
         seconds, at most ``ceil(S / max_join_age)`` executions overlap
     :param max_waiters: how many calls may wait for one flight, the starter included
     :param limiter: bounds how many leaders run work at once; may be shared with other coalescers
-        and with code of your own
+        and with code of your own. The work itself must not take a token of it (as
+        ``to_thread.run_sync(..., limiter=...)`` does): once leaders hold them all, none would end
     :param copy: makes, of the value, what each waiter that joined gets; the starter gets the
         original, which no other waiter sees. For values that callers change
     :param context: the context variables that the work sees: a copy of the ``"caller"``'s, that is
@@ -96,7 +98,7 @@ class Coalescer(Generic[K, V]):
         and only count what would have been shared: for measuring what it would bring before it is
         switched on. Of the options, then, only ``on_abandon``, ``max_waiters`` and ``max_join_age``
         count, and these change nothing but the statistics and what instruments are told; a call's
-        own ``timeout`` and ``fallback`` hold as ever
+        own ``timeout`` and ``fallback`` hold as ever. A call is a checkpoint if its function is
     """
 
     def __init__(  # noqa: PLR0913 - policies are independent of each other
@@ -168,7 +170,7 @@ class Coalescer(Generic[K, V]):
             self._leaders.clear()
             del exc_val, exc_tb  # whose frames may lead here
 
-    async def execute(
+    async def execute(  # noqa: C901 - a coroutine just for the wait would cost every joiner
         self,
         key: K,
         func: Callable[[Unpack[Ts]], Awaitable[V]],
@@ -180,16 +182,16 @@ class Coalescer(Generic[K, V]):
         """Return the value of ``func(*args)``, run once for all concurrent calls with this key.
 
         If a flight for ``key`` is in the air the call joins it; else it starts one, and its
-        ``func`` and ``args`` are used. The function runs in a task of its own, never in the
+        ``func`` and ``args`` are used. The function runs in a task of the coalescer's, never in the
         caller's.
 
         If this call is cancelled, it leaves: the work and the other waiters notice nothing. Only
         when the last one has left is the work cancelled (see ``on_abandon``). This call waits
         neither for that nor for the work's clean-up.
 
-        This is a checkpoint if it returns a value, raises what the work raised, or is refused; it
-        is none if it raises one of the errors of use below. In a scope that is cancelled already,
-        nothing is started.
+        This is a checkpoint if it returns a value, raises what became of the flight, or is refused;
+        it is none if it raises :exc:`DeadlockError` or one of the errors of use below. In a scope
+        that is cancelled already, nothing is started.
 
         :param key: says which calls may share a result; compared as ``dict`` does. It must name
             all that the result depends on, the tenant or user included
@@ -206,13 +208,11 @@ class Coalescer(Generic[K, V]):
         :raises TimeoutError: if ``timeout`` is over and there is no ``fallback``
         :raises FlightTimeoutError: if the flight took longer than ``flight_timeout``
         :raises TooManyWaitersError: if ``max_waiters`` calls wait for the flight already
-        :raises DeadlockError: if this call is made in the work of a flight, and the flight that it
-            would wait for waits for that one
+        :raises DeadlockError: if this call would make a flight, in whose work it is, await itself
         :raises FlightCancelledError: if the flight was cancelled, though not by its waiters leaving
         :raises anyio.ClosedResourceError: if the coalescer is closing or closed
         :raises RuntimeError: if it was never opened, or was opened in another event loop or thread
-        :raises TypeError: if the key is unhashable, ``func`` or ``fallback`` is not callable, or
-            ``timeout`` is no number
+        :raises TypeError: if the key is unhashable, or another argument is of the wrong type
         :raises ValueError: if ``timeout`` is negative or NaN
         """
         if timeout is not None or fallback is not None:
@@ -224,32 +224,33 @@ class Coalescer(Generic[K, V]):
             return await self._shadow.execute(key, func, args, fresh=fresh)
         try:
             flight = self._calls.join(key, fresh=fresh)
-        except (TypeError, TooManyWaitersError):
-            await self._calls.refuse(key)
+        except (TypeError, TooManyWaitersError) as exc:
+            await self._calls.refuse(key, exc)
             raise
         starter = flight is None
         if flight is None:
             await checkpoint_if_cancelled()  # raises or returns at once: nobody comes in between
             flight = self._leaders.start(key, (func, args))
-        try:  # as `Calls.wait`, without the coroutine that every joiner would pay for
-            if flying.get(None) is None:
-                await flight.landing.wait()
-            else:
-                await wait_within(flight)
-        except BaseException:  # this waiter leaves, and nobody else is touched
-            self._leaders.leave(flight)
-            del flight  # what is raised may be kept for long, and with it this frame
-            raise
-        if type(flight.outcome) is Value and self._copy is None:
-            value: V = flight.outcome.value
-            return value
+        final = False
         try:
-            if self._calls.flies_once_more(flight, starter=starter):
+            while True:
+                try:
+                    if flying.get(None) is None:
+                        await flight.landing.wait()
+                    else:
+                        await wait_within(flight)
+                except BaseException:  # this waiter leaves, and nobody else is touched
+                    self._leaders.leave(flight)
+                    raise
+                if type(flight.outcome) is Value and self._copy is None:
+                    value: V = flight.outcome.value
+                    return value
+                if final or not self._calls.flies_once_more(flight, starter=starter):
+                    return self._calls.deliver(flight, starter=starter)
+                final = True
                 flight, starter = self._calls.again(flight, (func, args), fresh=fresh)
-                await self._calls.wait(flight)
-            return self._calls.deliver(flight, starter=starter)
         finally:
-            del flight  # the traceback of an error holds this frame: it must not hold the error
+            del flight  # what is raised may be kept for long, and with it this frame
 
     async def _execute_within(  # noqa: PLR0913, PLR0917 - passes on what it was given
         self,

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 __all__ = ("enter", "flying", "wait_within")
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from contextvars import ContextVar
 from reprlib import repr as shortened
 from typing import cast
 from weakref import ref
 
-from anyio import CapacityLimiter, get_current_task, get_running_tasks
+from anyio import get_current_task, get_running_tasks
 
 from ._errors import DeadlockError
 from ._led_flight import Leader, LedFlight
@@ -86,7 +86,7 @@ class _Waits:
         if flight.predecessor is not None:
             return (flight.predecessor,)
         if flight.began is None:
-            return _holders(flight.limiter)
+            return _holders(flight)
         return [other for other, task in flight.waits if self.counts(flight, task)]
 
     def counts(self, flight: LedFlight, task: int) -> bool:  # noqa: ARG002 - overridden
@@ -103,9 +103,10 @@ class _Waits:
 class _Kin(_Waits):
     """The same without the waits of tasks that the work has started elsewhere, in the background.
 
-    Such a task has inherited the context too, but the work does not wait for it. A task whose
-    parent nobody knows (one of ``asyncio.gather`` or ``asyncio.create_task``, or a thread's) counts
-    as part of the work.
+    Such a task has inherited the context too, but the work does not wait for it. It is a descendant
+    of a task that the leader descends from too. A task whose parent nobody knows (one of
+    ``asyncio.gather`` or ``asyncio.create_task``, or a thread's) counts as part of the work, and so
+    do those that it has started in turn.
     """
 
     def __init__(self) -> None:
@@ -113,20 +114,31 @@ class _Kin(_Waits):
 
     def counts(self, flight: LedFlight, task: int) -> bool:
         """Whether the work of ``flight`` cannot end before this task of it has."""
-        ancestor: int | None = task
-        if self._parents.get(task) is None:
-            return True
-        while ancestor is not None and ancestor != cast("Leader", flight.leader).task_id:
-            ancestor = self._parents.get(ancestor)
-        return ancestor is not None
+        leader = cast("Leader", flight.leader).task_id
+        above = set(self._line(leader))
+        first = next((one for one in self._line(task) if one in above), leader)
+        return first == leader
+
+    def _line(self, task: int | None) -> Iterator[int]:
+        """Yield the task, its parent, and so on, as far as is known."""
+        while task is not None:
+            yield task
+            task = self._parents.get(task)
 
 
-def _holders(limiter: CapacityLimiter | None) -> tuple[LedFlight, ...]:
-    """Return who must give a token back; nobody if there is one left, or a stranger has one."""
+def _holders(flight: LedFlight) -> tuple[LedFlight, ...]:
+    """Return who must give a token back before the flight can begin.
+
+    Nobody if there is one left, if a stranger has one, or if the flight has its own and has yet to
+    take its first step.
+    """
+    limiter = flight.limiter
     if limiter is None or limiter.available_tokens > 0:
         return ()
     borrowers = limiter.statistics().borrowers
-    if all(isinstance(one, LedFlight) and one.outcome is None for one in borrowers):
+    if flight not in borrowers and all(
+        isinstance(one, LedFlight) and one.outcome is None for one in borrowers
+    ):
         return borrowers  # type: ignore[return-value]
     return ()
 

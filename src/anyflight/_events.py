@@ -1,6 +1,7 @@
 """Frozen records of what a coalescer does and has done, and the instrument that is told of it."""
 
-from __future__ import annotations
+# Annotations are evaluated here: as strings they would be looked up, by `typing.get_type_hints` and
+# whoever uses it, in the module that these classes say they are from, which is the package.
 
 __all__ = (
     "CallJoined",
@@ -27,7 +28,8 @@ class FlightState(StrEnum):
         It takes off when the running flight of its key has ended.
     .. attribute:: STARTING
 
-        Its leader exists and has not taken its first step: the function has not been called.
+        Its leader exists, but has not called the function yet: it has not taken its first step, or
+        waits for a token of the limiter.
     .. attribute:: RUNNING
 
         The function has been called.

@@ -66,7 +66,7 @@ class Flight:
         self.waiters = 1
         #: QUEUED may become CURRENT, CURRENT may become DETACHED, nothing else.
         self.place = Place.CURRENT
-        #: When the leader took its first step. Written once; None: the function was not called.
+        #: When its function was called. Written once; None: that has not happened.
         self.began: float | None = None
         #: The queued flight behind this one. Not None only while this one is current and has begun.
         self.successor: Self | None = None
@@ -161,7 +161,11 @@ class FlightTable(Generic[F]):
 
     def current(self, key: Hashable) -> F | None:
         """Return the flight that holds the place of ``key``: starting, running or abandoned."""
-        return self._current.get(key)
+        flight = self._current.get(key)
+        if flight is not None and flight.outcome is not None:  # as in `join`
+            del self._current[key]
+            return None
+        return flight
 
     def overdue(self, key: Hashable, now: float) -> F | None:
         """Return the flight of ``key`` if it could be joined but for its age; then `detach` it.
@@ -169,7 +173,7 @@ class FlightTable(Generic[F]):
         An abandoned one that is being cancelled stays: what is queued must not overlap with its
         clean-up.
         """
-        flight = self._current.get(key)
+        flight = self.current(key)
         if flight is None or flight.began is None or now - flight.began <= self._max_join_age:
             return None
         return flight if flight.waiters or self._keep_abandoned else None

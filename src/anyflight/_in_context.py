@@ -42,13 +42,21 @@ class InContext(Generic[T]):
 
     def send(self, value: Any) -> Any:
         """Take a step, with what the event loop hands in."""
-        return self._run(self._coroutine.send, value)
+        try:
+            return self._run(self._coroutine.send, value)
+        finally:
+            # On Trio it may be a cancellation, whose traceback leads through `f_back` to this frame
+            # (from Python 3.12 on): the two would hold each other, and the frames of the work.
+            del value
 
     def throw(self, *exception: Any) -> Any:
         """Take a step that begins with an exception: a cancellation, or a failed wait."""
         if not isinstance(exception[0], Exception):
             self.interrupted = True
-        return self._run(self._coroutine.throw, *exception)
+        try:
+            return self._run(self._coroutine.throw, *exception)
+        finally:
+            del exception  # as in `send`
 
     def close(self) -> None:
         """End it, as Python does with what an event loop left unfinished."""

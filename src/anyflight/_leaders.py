@@ -36,7 +36,7 @@ from ._owner import Owner, Phase
 from ._policies import Policies
 
 #: How many leaders at most wait for a flight. Enough for the flights that are in the air at once in
-#: a busy service; little enough (about 4 kB each) not to be noticed after a burst.
+#: a busy service; little enough (about 5 kB each) not to be noticed after a burst.
 MAX_PARKED = 64
 
 
@@ -62,7 +62,8 @@ class Leaders:
         )
         flight = LedFlight(key, work, context, self._limiter, self._owner.new_event())
         self._table.add(flight)
-        if flight.place is not Place.QUEUED:
+        # An instrument that was told of it may have forgotten the one in front: then it is off.
+        if flight.place is not Place.QUEUED and flight.leader is None:
             self._take_off(flight)
         return flight
 
@@ -120,8 +121,8 @@ class Leaders:
             else:
                 leader = flight.leader = Leader(flight)
                 leader.handle = self._owner.start(self._lead(leader), role="leader")
-        except Exception as exc:
-            self._land(flight, Failure(exc))
+        except BaseException as exc:
+            self._land(flight, Failure(exc) if isinstance(exc, Exception) else OWNER_GONE)
             raise
 
     def _promote(self, successor: LedFlight | None) -> None:
@@ -136,8 +137,19 @@ class Leaders:
         cast("Leader", flight.leader).cancel()
 
     def _land(self, flight: LedFlight, outcome: Outcome[Any]) -> None:
-        successor = self._table.land(flight, outcome)
-        flight.landing.set()
+        behind = flight.successor
+        try:
+            successor = self._table.land(flight, outcome)
+            flight.landing.set()
+        except BaseException:
+            # On Trio a KeyboardInterrupt comes anywhere, in an instrument too. What the table has
+            # let go of by then would not be found by `clear`, and nobody shall wait for it.
+            if flight.outcome is None:
+                flight.outcome = outcome
+            flight.landing.set()
+            if behind is not None:
+                self._land(behind, OWNER_GONE)
+            raise
         # In this order: while closing, the keeper of deadlines ends when it has none left.
         self._promote(successor)
         if self._deadlines is not None:

@@ -54,7 +54,7 @@ class Owner:
         #: Every event loop sets such hooks of its own while it runs, in its thread alone, so they
         #: tell in a tenth of a microsecond what takes `current_token` seven times as long.
         self.hook: object = NOWHERE
-        #: How many calls came while closing or closed.
+        #: How many calls were refused: while closing or closed, or by ``max_waiters``.
         self.refused = 0
         # These hold in the phases OPEN, CLOSING and ABORTING.
         self._task_group: TaskGroup
@@ -80,7 +80,7 @@ class Owner:
         await task_group.__aenter__()  # does not yield: nobody comes in between
         self._task_group = task_group
         self._token = current_token()
-        self.hook = get_asyncgen_hooks()[0]
+        self.hook = get_asyncgen_hooks()[0] or NOWHERE  # an event loop without them has None
         self.new_event = type(Event())
         self.context = copy_context()
         self.phase = Phase.OPEN
@@ -169,6 +169,10 @@ class Owner:
             return
         if self.phase is Phase.NEW:
             raise RuntimeError(f"{self} is not open: call it inside its 'async with' block")
+        await self.refuse()
+        raise ClosedResourceError(f"{self} takes no new calls")
+
+    async def refuse(self) -> None:
+        """Count a call that is about to be refused."""
         self.refused += 1
         await checkpoint()  # a caller that tries again and again must not keep out all others
-        raise ClosedResourceError(f"{self} takes no new calls")

@@ -50,6 +50,8 @@ class TestArguments:
             first = await start(tasks, coalescer, Odd(), work, 1)
             with pytest.raises(TypeError, match="cannot compare"):
                 await coalescer.execute(Odd(), work, 1)
+            assert coalescer.statistics().refused == 0
+            assert coalescer.statistics().calls == 1
             work.go.set()
         assert first.value == 1
         assert_idle(coalescer)

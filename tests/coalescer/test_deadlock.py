@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from functools import partial
 from itertools import pairwise
 from random import Random
@@ -375,6 +376,23 @@ def test_law_11_in_tasks_of_asyncio_itself() -> None:
             with pytest.raises(DeadlockError) as caught:
                 await coalescer.execute("A", gathering)
             assert caught.value.chain == ("B", "A", "B")
+
+    asyncio.run(main())
+
+
+def test_law_11_a_task_of_asyncio_with_a_context_of_its_own_is_no_part_of_the_work() -> None:
+    async def main() -> None:
+        async with Coalescer[str, str]() as coalescer:
+            background: list[asyncio.Task[str]] = []
+
+            async def work() -> str:
+                join = coalescer.execute("A", calls(coalescer))
+                background.append(asyncio.create_task(join, context=Context()))
+                await settle()
+                return "of the flight"
+
+            await coalescer.execute("A", work)
+            assert await background[0] == "of the flight"
 
     asyncio.run(main())
 

@@ -1,0 +1,31 @@
+"""The proof harness: what tries to show that a law of anyflight does not hold.
+
+Run it as `python -m proof`, or `nox -s prove`; see docs/proof.md. The rooms:
+
+    plans.py            what a program is: frozen data
+    programs.py         random programs, one for each seed
+    scenarios.py        small programs, one for each path through the coalescer
+    ways.py             the ways to be cancelled
+    world.py            runs a program in an event loop
+    invariants.py       what must hold of the coalescer at every moment
+    history.py          what happened in a run
+    evidence.py         what can be concluded from that
+    outcome_rules.py    rules about what each call is given
+    time_rules.py       rules about when functions are called, and when calls end
+    oracle.py           all rules together
+    shuffled_loop.py    asyncio with a virtual clock and a seeded schedule
+    trio_schedule.py    the same for Trio
+    tasks.py            finds the leaders' tasks from outside
+    backends.py         the back ends by name
+    checking.py         one program on one back end
+    search.py           the programs of many seeds
+    shrink.py           makes a program that fails smaller
+    checkpoints.py      cancels somebody at each step of a program
+    faults.py           faults of published libraries, to be found by all this
+    model.py            the flight table against its model
+    soak.py             millions of calls, and flat memory
+    mutator.py          changes a module in one place
+    mutants.py          runs the tests against each such change
+    unshrunk.py         has Hypothesis spend no time on shrinking, for the mutants
+    watchdog.py         ends what hangs in real time
+"""

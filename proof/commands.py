@@ -1,0 +1,126 @@
+"""The commands: each prints what it did and returns whether all was well."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterable, Iterator
+from itertools import islice, product
+from time import perf_counter
+
+from proof.backends import BACKENDS
+from proof.checking import check
+from proof.checkpoints import in_the_way, strike_all, ways_on
+from proof.faults import FAULTS, find
+from proof.plans import Program
+from proof.programs import random_program
+from proof.scenarios import SCENARIOS
+from proof.search import failures, timeline
+from proof.shrink import brief
+from proof.soak import Load, report, soak
+from proof.watchdog import Watchdog
+
+PATIENCE = 60.0
+"""Seconds of real time that one program may take; it takes milliseconds."""
+
+MOST_FAILURES = 5
+"""After so many, a back end's search ends."""
+
+
+def model(options: Namespace) -> bool:
+    """Run the flight table against its model."""
+    # Imported here: it loads Hypothesis, which makes Trio's schedules its own.
+    from proof.model import run_model  # noqa: PLC0415
+
+    steps = run_model(options.steps)
+    print(f"model: {steps:,} steps of the flight table, each as the model says")
+    return True
+
+
+def programs(options: Namespace) -> bool:
+    """Run random programs."""
+    good = True
+    for backend in _backends(options):
+        start = perf_counter()
+        seeds = range(options.first, options.first + options.seeds)
+        with Watchdog(PATIENCE) as watchdog:
+            watched = _watched(seeds, watchdog, f"on {backend}, seed")
+            found = list(islice(failures(backend, watched), MOST_FAILURES))
+        print(
+            f"programs: seeds {seeds.start} to {seeds.stop - 1} on {backend}: {len(found)} failed "
+            f"({perf_counter() - start:.1f} s)"
+        )
+        for failure in found:
+            print(failure)
+            if options.show:
+                print(failure.at_length())
+        if options.show and not found:
+            _show(random_program(options.first), backend, options.first)
+        good = good and not found
+    return good
+
+
+def _show(program: Program, backend: str, seed: int) -> None:
+    history, _ = check(program, backend=backend, seed=seed)
+    print(brief(program), *timeline(history), sep="\n")
+
+
+def checkpoints(options: Namespace) -> bool:
+    """Cancel somebody at each step of each scenario."""
+    good = True
+    for backend in _backends(options):
+        own = () if backend == "trio" else (None,)  # asyncio's own order; Trio has none
+        cases = product((*own, *range(options.schedules)), SCENARIOS, ways_on(backend))
+        start, strikes = perf_counter(), 0
+        with Watchdog(PATIENCE) as watchdog:
+            for schedule, name, way in cases:
+                case = f"{name}, {way}, on {backend}, schedule {schedule}"
+                watchdog.feed(case)
+                program = in_the_way(SCENARIOS[name], way)
+                for strike, found in strike_all(program, backend=backend, seed=schedule):
+                    strikes += 1
+                    good = good and not found
+                    for each in found:
+                        print(f"{case}, {strike}: {each}")
+        print(
+            f"checkpoints: {strikes:,} cancellations in {len(SCENARIOS)} scenarios on {backend} "
+            f"({perf_counter() - start:.1f} s)"
+        )
+    return good
+
+
+def faults(options: Namespace) -> bool:
+    """Plant faults, and look for them."""
+    good = True
+    for fault in FAULTS:
+        for backend in _backends(options):
+            with Watchdog(PATIENCE) as watchdog:
+                found = find(fault, backend, _watched(range(1000), watchdog, fault.name))
+            good = good and found is not None
+            where = "NOT FOUND" if found is None else f"found by seed {found.seed}"
+            print(f"faults: {fault.name} (law {fault.law}): {where} on {backend}")
+    return good
+
+
+def soaks(options: Namespace) -> bool:
+    """Make many calls, and look at the memory."""
+    good = True
+    for backend in _backends(options, not_this="eager"):
+        keys = options.keys or max(1, options.calls // 10)
+        one = soak(Load(calls=options.calls, keys=keys, backend=backend))
+        print(f"soak: {options.calls:,} calls over {keys:,} keys on {backend}")
+        print(report(one))
+        for finding in one.findings():
+            good = False
+            print(f"soak: {finding}")
+    return good
+
+
+def _backends(options: Namespace, *, not_this: str = "") -> list[str]:
+    chosen = BACKENDS if options.backend is None else (options.backend,)
+    return [backend for backend in chosen if backend != not_this]
+
+
+def _watched(seeds: Iterable[int], watchdog: Watchdog, doing: str) -> Iterator[int]:
+    for seed in seeds:
+        watchdog.feed(f"{doing} {seed}")
+        yield seed

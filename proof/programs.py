@@ -1,0 +1,80 @@
+"""Random programs: the same seed makes the same program, on every Python."""
+
+from __future__ import annotations
+
+from random import Random
+
+from proof.plans import NOW, WAYS, Call, Delay, End, Forget, Program, Work
+
+KEYS = "abc"
+DEPTH = 2
+"""How deep calls are nested at most."""
+
+
+def random_program(seed: int) -> Program:
+    """Return the program of a seed."""
+    random = Random(f"program {seed}")
+    calls = tuple(_call(random, KEYS, DEPTH) for _ in range(random.randint(1, 10)))
+    forgets = random.choice((0, 0, 1, 2))
+    return Program(
+        calls=calls,
+        forgets=tuple(Forget(_key(random, KEYS), _moment(random)) for _ in range(forgets)),
+        end=_end(random),
+        on_abandon=random.choice(("cancel", "cancel", "finish")),
+        copies=_sometimes(random, 0.2),
+        context="owner" if _sometimes(random, 0.2) else "caller",
+    )
+
+
+def _call(random: Random, keys: str, depth: int) -> Call:
+    key = _key(random, keys)
+    timeout = random.choice((0.0, 0.25, 0.5, 1.0)) if _sometimes(random, 0.15) else None
+    return Call(
+        key=key,
+        at=_moment(random),
+        work=_work(random, key, depth),
+        fresh=_sometimes(random, 0.25),
+        timeout=timeout,
+        fallback=None if timeout is None or _sometimes(random, 0.5) else _span(random),
+        way=random.choice(WAYS),
+        cancel=_span(random) if _sometimes(random, 0.35) else None,
+        doomed=_sometimes(random, 0.03),
+    )
+
+
+def _work(random: Random, key: str, depth: int) -> Work:
+    greater = KEYS[KEYS.index(key) + 1 :]
+    nested = random.choice((0, 0, 0, 1, 2)) if greater and depth else 0
+    return Work(
+        lasts=NOW if _sometimes(random, 0.1) else _span(random),
+        ending=random.choices(("value", "error", "foreign"), (8, 3, 1))[0],
+        cleanup=_span(random) if _sometimes(random, 0.4) else None,
+        stubborn=_sometimes(random, 0.05),
+        calls=tuple(_call(random, greater, depth - 1) for _ in range(nested)),
+        together=_sometimes(random, 0.5),
+    )
+
+
+def _end(random: Random) -> End:
+    if _sometimes(random, 0.5):
+        return End()
+    how = random.choice(("leave", "cancel", "fail"))
+    at = Delay(random.choice((0.25, 0.5, 0.75, 1.0, 1.5)), random.choice((0, 1, 2, 3, 5)))
+    return End(how, at, random.choice(WAYS))  # type: ignore[arg-type]
+
+
+def _key(random: Random, keys: str) -> str:
+    # One key more often than the others: calls are to meet.
+    return keys[0] if _sometimes(random, 0.6) else random.choice(keys)
+
+
+def _moment(random: Random) -> Delay:
+    return Delay(random.choice((0.0, 0.0, 0.25, 0.5, 0.75, 1.0)), random.choice((0, 0, 1, 2, 3, 5)))
+
+
+def _span(random: Random) -> Delay:
+    return Delay(random.choice((0.0, 0.25, 0.25, 0.5, 1.0)), random.choice((0, 0, 1, 2, 4)))
+
+
+def _sometimes(random: Random, chance: float) -> bool:
+    return random.random() < chance

@@ -1,0 +1,68 @@
+"""Runs the programs of many seeds, and says how to replay one that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from proof.checking import check
+from proof.history import History
+from proof.oracle import Violation
+from proof.plans import Program
+from proof.programs import random_program
+from proof.shrink import brief, shrink
+
+COMMAND = "nox -s prove -- programs"
+
+MOST_LINES = 8
+"""Of a failure, in its short form."""
+
+
+class Failure(NamedTuple):
+    """A seed, and what is wrong on one back end."""
+
+    seed: int
+    backend: str
+    program: Program
+    history: History
+    violations: list[Violation]
+
+    def __str__(self) -> str:
+        lines = list(dict.fromkeys(f"  {each}\n" for each in self.violations))
+        return (
+            f"seed {self.seed} on {self.backend}:\n{''.join(lines[-MOST_LINES:])}"
+            f"replay it: {COMMAND} --from {self.seed} --seeds 1 --backend {self.backend} --show"
+        )
+
+    def at_length(self) -> str:
+        """Return the smallest program that fails like this one, and its history."""
+        law = self.violations[-1].law  # the rules' findings come last, and say most
+
+        def fails(program: Program) -> bool:
+            _, found = check(program, backend=self.backend, seed=self.seed)
+            return any(each.law == law for each in found)
+
+        program = shrink(self.program, fails)
+        history, found = check(program, backend=self.backend, seed=self.seed)
+        return "\n".join(
+            [
+                f"The smallest program that fails so, on {self.backend}, schedule {self.seed}:",
+                brief(program),
+                *timeline(history),
+                *map(str, found),
+            ]
+        )
+
+
+def timeline(history: History) -> list[str]:
+    """Return the lines of a history."""
+    return [f"{each.when.tick:6} {each.when.time:8.2f} s  {each.what}" for each in history.events]
+
+
+def failures(backend: str, seeds: Iterable[int]) -> Iterator[Failure]:
+    """Run the programs of the seeds; yield those that fail."""
+    for seed in seeds:
+        program = random_program(seed)
+        history, found = check(program, backend=backend, seed=seed)
+        if found:
+            yield Failure(seed, backend, program, history, found)

@@ -1,0 +1,45 @@
+"""A cancellation at each step of small programs: a caller's, the owner's, and a leader's."""
+
+from __future__ import annotations
+
+import pytest
+
+from proof.backends import BACKENDS
+from proof.checkpoints import chances, in_the_way, strike_all
+from proof.faults import FAULTS
+from proof.plans import Way
+from proof.scenarios import SCENARIOS
+
+WAYS: list[tuple[str, Way]] = [
+    ("asyncio", "native"),
+    ("eager", "native timeout"),
+    ("trio", "scope"),
+]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize(("backend", "way"), [each for each in WAYS if each[0] in BACKENDS])
+def test_every_law_holds_whenever_somebody_is_cancelled(backend: str, way: Way, name: str) -> None:
+    program = in_the_way(SCENARIOS[name], way)
+    results = list(strike_all(program, backend=backend, seed=0))
+    assert [each for each in results if each[1]] == []
+    assert len(results) > 5
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_callers_the_owner_and_on_asyncio_leaders_are_struck(backend: str) -> None:
+    found = chances(SCENARIOS["join"], backend=backend, seed=0)
+    assert len(found) > 20
+    leaders = set() if backend == "trio" else {"leader"}
+    assert {strike.whom for strike in found} == {"caller", "owner"} | leaders
+    assert {strike.number for strike in found if strike.whom == "caller"} == {0, 1, 2}
+
+
+def test_a_fault_that_only_a_cancellation_at_one_step_can_show_is_found() -> None:
+    program = SCENARIOS["miss"]
+    (fault,) = (each for each in FAULTS if "though everybody has left" in each.name)
+    with fault.planted():
+        found = [each for each in strike_all(program, backend="asyncio", seed=0) if each[1]]
+    ((strike, violations),) = found
+    assert strike.whom == "caller"
+    assert "law 3: execution 0 began, and nobody waited for it" in map(str, violations)
