@@ -13,7 +13,7 @@ from time import perf_counter
 
 from benchmarks._backends import available_backends, run_on
 from benchmarks._document import Document, read, write
-from benchmarks._environment import describe_environment
+from benchmarks._environment import current_load, describe_environment
 from benchmarks._measure import Plan, Result
 from benchmarks._page import page_of
 from benchmarks._questions import QUESTIONS
@@ -123,6 +123,7 @@ def measure_all(options: Options) -> Document:
         command=_command(options),
         quick=options.quick,
         seconds=round(perf_counter() - began),
+        load_after=current_load(),
         backends=tuple(options.backend),
         verdicts=verdicts,
         results=tuple(results),

@@ -27,6 +27,7 @@ class Document:
     command: str
     quick: bool
     seconds: int
+    load_after: float
     backends: tuple[str, ...]
     verdicts: dict[str, dict[str, Verdict]]
     results: tuple[Result, ...]
@@ -66,6 +67,7 @@ def read(path: Path) -> Document:
         command=plain["command"],
         quick=plain["quick"],
         seconds=plain["seconds"],
+        load_after=plain["load_after"],
         backends=tuple(plain["backends"]),
         verdicts={
             backend: {name: Verdict(**verdict) for name, verdict in verdicts.items()}

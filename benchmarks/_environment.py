@@ -21,7 +21,7 @@ class Environment:
     cores: int
     memory_gb: int
     load: float
-    """Processes that ran or wanted to run when the benchmarks began: 0 on a quiet machine."""
+    """Processes that ran or wanted to when the benchmarks began: 0 on a quiet machine."""
     system: str
     python: str
     packages: dict[str, str]
@@ -34,11 +34,16 @@ def describe_environment(packages: Iterable[str]) -> Environment:
         processor=_processor(),
         cores=psutil.cpu_count() or 1,
         memory_gb=round(psutil.virtual_memory().total / 2**30),
-        load=round(psutil.getloadavg()[0], 2),
+        load=current_load(),
         system=f"{platform.system()} {platform.machine()}",
         python=f"{platform.python_implementation()} {platform.python_version()}",
         packages={name: _version(name) for name in sorted({*packages, "anyio", "trio", "uvloop"})},
     )
+
+
+def current_load() -> float:
+    """Return how many processes ran or wanted to, on average over the last minute."""
+    return round(psutil.getloadavg()[0], 2)
 
 
 def _processor() -> str:

@@ -44,7 +44,8 @@ def _head(document: Document) -> Iterator[str]:
     yield from _paragraph(
         f"Written by `{document.command}` on {facts.date}, in {document.seconds / 60:.0f} minutes.",
         f"Machine: {facts.cores} cores ({facts.processor}), {facts.memory_gb} GB, load "
-        f"{facts.load:.1f} at the beginning. Versions: {facts.system}, {facts.python}, {versions}, "
+        f"{facts.load:.1f} before and {document.load_after:.1f} after (1 is the run's own).",
+        f"Versions: {facts.system}, {facts.python}, {versions}, "
         f"anyflight {facts.packages['anyflight']}.",
         "Ratios hold within a run; absolute figures change from machine to machine. All figures",
         "are in [performance.json](performance.json).",

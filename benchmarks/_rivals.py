@@ -131,8 +131,8 @@ class Rival:
 
 
 BARE_TASK = (
-    "the leader is a bare task of asyncio, which is made in C; no task group owns it, no cancel "
-    "scope bounds it, nothing waits for its end"
+    "the leader is a bare task of asyncio, which is made and woken in C; no task group owns it, no "
+    "cancel scope bounds it, nothing waits for its end"
 )
 FUTURE = "joiners wait on a future of asyncio, which is written in C"
 CALLERS_TASK = "the work runs in the first caller's task, so none is started"

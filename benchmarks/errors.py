@@ -19,7 +19,7 @@ caller, followed by a `raise` of an exception of its own. anyflight gives each c
 that what one does to it is not seen by another. Rivals raise one exception object many times, or
 run the failing work again for each caller.
 """
-WHY = "each caller gets a copy of the error"
+WHY = "anyflight gives each caller a copy of the error"
 FLOOR = "floor: bare `event.wait()`, then `raise`"
 CALLERS = 1_000
 ROUNDS = 11

@@ -44,7 +44,7 @@ CALLS = 2_000
 ROUNDS = 7
 TURNS = 4
 """Turns of the event loop after which all callers wait, here where no rival takes part."""
-ROUGH_BYTES: dict[Kind, int] = {"keys": 8_000, "waiters": 3_000}
+ROUGH_BYTES: dict[Kind, int] = {"keys": 10_000, "waiters": 3_000}
 """What a call takes at most; sizes for which there is no memory are left out."""
 
 KINDS: tuple[Kind, ...] = ("keys", "waiters")

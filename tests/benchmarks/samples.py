@@ -49,6 +49,7 @@ def document(
         command="nox -s bench",
         quick=False,
         seconds=600,
+        load_after=1.2,
         backends=("asyncio",),
         verdicts={
             "asyncio": {
