@@ -282,18 +282,22 @@ class FlightTable(Generic[F]):
         return queued
 
     def _remove(self, flight: F) -> F | None:
-        """Take a flight out; give its place, if that is its own, to the one behind it.
-
-        A flight removes only itself: one that was detached finds another in its old place, and one
-        whose key has changed its hash under way finds another or none.
-        """
+        """Take a flight out; give its place, if that is its own, to the one behind it."""
         if flight.place is Place.DETACHED:
             self._detached.remove(flight)
-            return None
-        if flight.predecessor is not None:
+        elif flight.predecessor is not None:
             flight.predecessor.successor = None
             flight.predecessor = None
-            return None
+        else:
+            return self._remove_current(flight)
+        return None
+
+    def _remove_current(self, flight: F) -> F | None:
+        """Take a current flight out, and return its successor, which takes its place.
+
+        A flight removes only itself: one whose key has changed its hash under way finds another in
+        its place, or none.
+        """
         successor, flight.successor = flight.successor, None
         if successor is not None:
             successor.place = Place.CURRENT
