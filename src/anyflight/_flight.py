@@ -152,12 +152,16 @@ class FlightTable(Generic[F]):
         yield from self._detached
 
     def __len__(self) -> int:
-        return self.flights - sum(self.landed.values())
+        # In this order: another thread may look on, and what comes in between must not land more
+        # flights than there were.
+        landed = sum(self.landed.values())
+        return self.flights - landed
 
     @property
     def waiting(self) -> int:
         """How many calls wait."""
-        return self.flights + self.joined - self._left - self._served
+        gone = self._left + self._served  # first, as above
+        return self.flights + self.joined - gone
 
     def current(self, key: Hashable) -> F | None:
         """Return the flight that holds the place of ``key``: starting, running or abandoned."""
