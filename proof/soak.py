@@ -150,9 +150,12 @@ class Soak:
 @contextmanager
 def _traced() -> Iterator[None]:
     tracemalloc.start()
+    gc.collect()
+    gc.freeze()  # what there is already shall neither be counted nor cost time
     try:
         yield
     finally:
+        gc.unfreeze()
         tracemalloc.stop()
 
 

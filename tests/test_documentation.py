@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_relative_link_leads_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]*)", page.read_text(encoding="utf-8")):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\((?!https?:)([^)#]*)", text):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
@@ -36,3 +38,38 @@ def test_every_law_has_a_test_that_names_it() -> None:
     assert laws == set(range(1, 17))
     tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py"))
     assert laws <= {int(number) for number in re.findall(r"def test_law_(\d+)_", tests)}
+
+
+POLICIES = (ROOT / "docs" / "policies.md").read_text(encoding="utf-8").partition("## Together")[2]
+SECTION = re.compile(r"^### `(\w+)`$(.*?)(?=^###)", re.MULTILINE | re.DOTALL)
+TOUCHING = {
+    frozenset((name, other))
+    for name, rows in SECTION.findall(POLICIES)
+    for other in re.findall(r"^\| `(\w+)` \|", rows, re.MULTILINE)
+}
+NOT_TOUCHING = {
+    frozenset((name, other))
+    for name, others in re.findall(r"^- `(\w+)` and (.*(?:\n  .*)*)", POLICIES, re.MULTILINE)
+    for other in re.findall(r"`(\w+)`", others)
+}
+
+
+def test_every_test_that_the_tables_of_policies_name_exists() -> None:
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py"))
+    named = set(re.findall(r"`(test_\w+)`", POLICIES))
+    assert len(named) > len(SECTION.findall(POLICIES))
+    assert named <= set(re.findall(r"def (test_\w+)\(", tests))
+
+
+def test_every_row_of_the_tables_of_policies_names_a_test() -> None:
+    rows = re.findall(r"^\| `.*", POLICIES, re.MULTILINE)
+    assert len(rows) == len(TOUCHING)
+    assert [row for row in rows if "`test_" not in row] == []
+
+
+def test_the_tables_of_policies_speak_of_every_pair_once() -> None:
+    names = {name for pair in TOUCHING for name in pair}
+    assert names >= {"retry_on", "limiter", "max_waiters", "flight_timeout", "max_join_age"}
+    assert names >= {"fresh", "forget", "on_abandon", "copy", "timeout", "closing", "abortion"}
+    assert TOUCHING | NOT_TOUCHING == {frozenset(pair) for pair in combinations(names, 2)}
+    assert TOUCHING & NOT_TOUCHING == set()

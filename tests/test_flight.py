@@ -176,6 +176,20 @@ class TestTransitions:
         assert flights.landed == {kind: kind == "succeeded" for kind in FlightOutcome}
         assert len(flights) == 1
 
+    def test_whoever_counts_while_flights_come_and_go_counts_no_fewer_than_none(self) -> None:
+        """As another thread does, which may be stopped between any two looks."""
+
+        class Moving(dict[FlightOutcome, int]):
+            def values(self) -> Any:
+                flights.land(add(flights), VALUE)
+                return super().values()
+
+        flights = table()
+        flights.landed = Moving(flights.landed)
+        for _ in range(3):
+            assert len(flights) == 0
+            assert flights.waiting == 0
+
     def test_no_flight_is_added_where_there_is_one_to_join(self) -> None:
         flights = table()
         first = add(flights, begin=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ("Calls",)
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar, cast
 
 from anyio import current_time
@@ -85,10 +85,9 @@ class Calls(Generic[V]):
     def deliver(self, flight: LedFlight, *, starter: bool) -> V:
         """Return or raise what a waiter of a flight that has landed gets."""
         outcome, alone = flight.outcome, flight.waiters == 1
-        if isinstance(outcome, Value):
-            value: V = outcome.value
-            if self._copy is not None:
-                value = outcome.to_return(self._copy, starter=starter, alone=alone)
+        if isinstance(outcome, Value):  # to be copied: else `execute` has returned it
+            copy = cast("Callable[[V], V]", self._copy)
+            value: V = outcome.to_return(copy, starter=starter, alone=alone)
             return value
         error = cast("Failure", outcome).to_raise(flight.key, alone=alone)
         context = error.__context__

@@ -152,12 +152,16 @@ class FlightTable(Generic[F]):
         yield from self._detached
 
     def __len__(self) -> int:
-        return self.flights - sum(self.landed.values())
+        # In this order: another thread may look on, and what comes in between must not land more
+        # flights than there were.
+        landed = sum(self.landed.values())
+        return self.flights - landed
 
     @property
     def waiting(self) -> int:
         """How many calls wait."""
-        return self.flights + self.joined - self._left - self._served
+        gone = self._left + self._served  # first, as above
+        return self.flights + self.joined - gone
 
     def current(self, key: Hashable) -> F | None:
         """Return the flight that holds the place of ``key``: starting, running or abandoned."""
@@ -282,18 +286,22 @@ class FlightTable(Generic[F]):
         return queued
 
     def _remove(self, flight: F) -> F | None:
-        """Take a flight out; give its place, if that is its own, to the one behind it.
-
-        A flight removes only itself: one that was detached finds another in its old place, and one
-        whose key has changed its hash under way finds another or none.
-        """
+        """Take a flight out; give its place, if that is its own, to the one behind it."""
         if flight.place is Place.DETACHED:
             self._detached.remove(flight)
-            return None
-        if flight.predecessor is not None:
+        elif flight.predecessor is not None:
             flight.predecessor.successor = None
             flight.predecessor = None
-            return None
+        else:
+            return self._remove_current(flight)
+        return None
+
+    def _remove_current(self, flight: F) -> F | None:
+        """Take a current flight out, and return its successor, which takes its place.
+
+        A flight removes only itself: one whose key has changed its hash under way finds another in
+        its place, or none.
+        """
         successor, flight.successor = flight.successor, None
         if successor is not None:
             successor.place = Place.CURRENT

@@ -6,8 +6,8 @@ __all__ = ("InContext",)
 
 from collections.abc import Coroutine, Generator
 from contextvars import Context
-from types import CodeType, FrameType
-from typing import Any, Generic, TypeVar
+from types import FrameType
+from typing import Any, Generic, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -32,10 +32,7 @@ class InContext(Generic[T]):
         self.interrupted = False
 
     def __await__(self) -> Generator[Any, Any, T]:
-        return self  # pyright: ignore[reportReturnType]
-
-    def __iter__(self) -> InContext[T]:
-        return self
+        return cast("Generator[Any, Any, T]", self)  # as far as `await` goes
 
     def __next__(self) -> Any:
         return self._run(self._coroutine.send, None)
@@ -71,8 +68,3 @@ class InContext(Generic[T]):
     def cr_frame(self) -> FrameType | None:
         """Where the coroutine stands."""
         return self._coroutine.cr_frame  # type: ignore[attr-defined,no-any-return]
-
-    @property
-    def cr_code(self) -> CodeType:
-        """What the coroutine runs."""
-        return self._coroutine.cr_code  # type: ignore[attr-defined,no-any-return]

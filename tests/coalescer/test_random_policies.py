@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import anyio
 import pytest
@@ -18,8 +18,11 @@ from hypothesis import strategies as st
 
 from anyflight import (
     Coalescer,
+    FlightLanded,
+    FlightOutcome,
     FlightState,
     FlightTimeoutError,
+    Instrument,
     TooManyWaitersError,
 )
 from tests.support import (
@@ -33,30 +36,34 @@ from tests.support import (
 )
 
 FROM_FALLBACK = -1
-KEYS = st.sampled_from("ab")
+KEYS = st.sampled_from("aaab")
+WHICH = st.integers(0, 9)
+TIMES = st.sampled_from([None, None, 2.5])
 POLICIES = st.fixed_dictionaries(
     {
         "on_abandon": st.sampled_from(["cancel", "finish"]),
         "retry_on": st.sampled_from([(), (ValueError,), (ValueError, TimeoutError), (Exception,)]),
         "flight_timeout": st.sampled_from([None, 3.0]),
         "max_join_age": st.sampled_from([None, 2.0]),
-        "max_waiters": st.sampled_from([None, 1, 2]),
+        "max_waiters": st.sampled_from([None, 2, 3]),
         "tokens": st.sampled_from([None, 1, 2]),
     }
 )
-CALL = st.tuples(
-    st.just("call"), KEYS, st.booleans(), st.sampled_from([None, None, 2.5]), st.booleans()
+KINDS = {
+    "call": st.tuples(st.just("call"), KEYS, st.booleans(), TIMES, st.booleans()),
+    "cancel": st.tuples(st.just("cancel"), WHICH),
+    "end work": st.tuples(st.just("end work"), WHICH, st.booleans()),
+    "end clean-up": st.tuples(st.just("end clean-up"), WHICH),
+    "forget": st.tuples(st.just("forget"), KEYS),
+    "advance": st.tuples(st.just("advance"), st.sampled_from([0.5, 1.0, 2.5])),
+}
+STEPS = st.sampled_from([*KINDS, "call", "call", "call", "call", "advance"]).flatmap(KINDS.get)
+# After each step so many turns of the event loop: none, so that steps meet in one tick, or enough.
+ENOUGH = 8
+PROGRAMS = st.lists(
+    st.tuples(STEPS, st.sampled_from([0, 1, ENOUGH, ENOUGH])), min_size=20, max_size=60
 )
-STEPS = st.one_of(
-    CALL,
-    CALL,
-    st.tuples(st.just("cancel"), st.integers(0, 30)),
-    st.tuples(st.just("end work"), st.integers(0, 30), st.booleans()),
-    st.tuples(st.just("end clean-up"), st.integers(0, 30)),
-    st.tuples(st.just("forget"), KEYS),
-    st.tuples(st.just("advance"), st.sampled_from([0.5, 1.0, 2.5])),
-    st.tuples(st.just("turns"), st.integers(1, 8)),
-)
+Program: TypeAlias = list[tuple[tuple[Any, ...], int]]
 
 
 @dataclass
@@ -82,6 +89,17 @@ async def fall_back(_key: str) -> int:
     return FROM_FALLBACK
 
 
+class Landings(Instrument):
+    """Takes note of every flight that timed out before its time."""
+
+    def __init__(self) -> None:
+        self.too_early: list[FlightLanded] = []
+
+    def flight_landed(self, event: FlightLanded) -> None:
+        if event.outcome is FlightOutcome.TIMED_OUT and event.delay + event.duration < 3:
+            self.too_early.append(event)
+
+
 class World:
     """Runs a program, and checks after each step what must hold at every moment."""
 
@@ -89,7 +107,10 @@ class World:
         self.policies = policies.copy()
         tokens = self.policies.pop("tokens")
         self.limiter = None if tokens is None else anyio.CapacityLimiter(tokens)
-        self.coalescer = Coalescer[str, int](limiter=self.limiter, **self.policies)
+        self.landings = Landings()
+        self.coalescer = Coalescer[str, int](
+            limiter=self.limiter, instruments=[self.landings], **self.policies
+        )
         self.clock = clock
         self.time = 0
         self.executions: list[Execution] = []
@@ -137,37 +158,38 @@ class World:
 
         await call.caller.run("scope", execute)
 
-    async def step(self, step: tuple[Any, ...], tasks: anyio.abc.TaskGroup) -> None:
+    def step(self, step: tuple[Any, ...], tasks: anyio.abc.TaskGroup) -> None:
         match step:
             case ("call", key, fresh, timeout, falls_back):
                 call = Call(key, fresh)
                 self.calls.append(call)
                 tasks.start_soon(partial(self.call, call, timeout, falls_back=falls_back))
-            case ("cancel", index) if self.calls:
-                call = self.calls[index % len(self.calls)]
-                if call.made is not None and call.caller.outcome is PENDING:
+            case ("cancel", which):
+                waiting = [one for one in self.calls if one.made and one.caller.outcome is PENDING]
+                if waiting:
+                    call = waiting[which % len(waiting)]
                     call.cancelled = True
                     call.caller.cancel()
-            case ("end work", index, fails) if self.executions:
-                one = self.executions[index % len(self.executions)]
-                one.fails = one.fails if one.end.is_set() else fails
-                one.end.set()
-            case ("end clean-up", index) if self.executions:
-                self.executions[index % len(self.executions)].cleaned_up.set()
+            case ("end work", which, fails):
+                working = [one for one in self.executions if not one.end.is_set()]
+                if working:
+                    one = working[which % len(working)]
+                    one.fails = fails
+                    one.end.set()
+            case ("end clean-up", which) if self.executions:
+                self.executions[which % len(self.executions)].cleaned_up.set()
             case ("forget", key):
                 self.forgotten.add(key)
                 self.coalescer.forget(key)
             case ("advance", seconds):
                 self.clock.advance(seconds)
-            case ("turns", turns):
-                for _ in range(turns):
-                    await checkpoint()
-        self.check_now()
 
-    def check_now(self) -> None:
+    def check_now(self, *, settled: bool) -> None:
         flights = self.coalescer.flights()
         most = self.policies["max_waiters"]
         assert most is None or all(info.waiters <= most for info in flights), "law 12"
+        if settled and self.policies["flight_timeout"] is not None:
+            assert all(info.age < 3 for info in flights), "law 12: in the air after its deadline"
         in_table = Counter(
             (info.key, info.state is FlightState.QUEUED)
             for info in flights
@@ -192,6 +214,7 @@ class World:
         if self.limiter is not None:
             assert self.limiter.borrowed_tokens == self.limiter.statistics().tasks_waiting == 0
         assert self.clock.alarms == []
+        assert self.landings.too_early == []
         for call in self.calls:
             self.check_outcome(call, call.caller.outcome)
         now = self.coalescer.statistics()
@@ -224,21 +247,24 @@ class World:
         assert not call.fresh or one.began > call.made, "law 5: from before the call was made"
 
 
-async def run(policies: dict[str, Any], program: list[tuple[Any, ...]], clock: HandClock) -> None:
+async def run(policies: dict[str, Any], program: Program, clock: HandClock) -> None:
     world = World(policies, clock)
-    with anyio.fail_after(20):  # nobody hangs: a program of forty steps takes milliseconds
+    with anyio.fail_after(20):  # nobody hangs: a program of sixty steps takes milliseconds
         async with anyio.create_task_group() as tasks, world.coalescer:
-            for step in program:
-                await world.step(step, tasks)
+            for step, turns in program:
+                world.step(step, tasks)
+                for _ in range(turns):
+                    await checkpoint()
+                world.check_now(settled=turns == ENOUGH)
             await world.finish()
     world.check_at_the_end()
 
 
 @pytest.mark.parametrize("backend", [*ASYNCIO_BACKENDS, TRIO_BACKEND])
 @settings(suppress_health_check=list(HealthCheck))
-@given(policies=POLICIES, program=st.lists(STEPS, min_size=1, max_size=40))
+@given(policies=POLICIES, program=PROGRAMS)
 def test_every_bound_holds_in_random_programs(
-    backend: Any, clock: HandClock, policies: dict[str, Any], program: list[tuple[Any, ...]]
+    backend: Any, clock: HandClock, policies: dict[str, Any], program: Program
 ) -> None:
     name, options = backend
     clock.now = 0.0

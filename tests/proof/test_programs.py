@@ -15,7 +15,7 @@ from proof.plans import Call, Delay, Program, Work
 from proof.programs import random_program
 from proof.search import failures
 
-SEEDS = 250
+SEEDS = 200
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
