@@ -25,7 +25,8 @@ from proof.mutator import changes
 
 PACKAGE = Path(anyflight.__file__).parent
 SURVIVORS = Path(__file__).with_name("survivors.toml")
-MODULES = ("_flight", "_coalescer", "_leaders")
+MODULES = ("_flight", "_coalescer")
+"""What decides, and what takes calls. `--module` names others."""
 
 FIRST = (
     "tests/test_flight.py",
