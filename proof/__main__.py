@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -24,7 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    return 0 if options.run(options) else 1
+    try:
+        return 0 if options.run(options) else 1
+    except Exception:  # the model's, with the steps that led to it
+        traceback.print_exc()
+        return 1
+    finally:
+        sys.stdout.flush()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -65,6 +65,21 @@ def test_without_a_command_everything_runs(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(ran) == len(EVERYTHING)
 
 
+def test_what_one_part_finds_does_not_keep_the_others_from_running(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def model(_options: object) -> bool:
+        raise AssertionError("not as the model says")
+
+    ran: list[str] = []
+    monkeypatch.setattr(commands, "model", model)
+    for name in ("programs", "checkpoints", "faults", "soaks"):
+        monkeypatch.setattr(commands, name, lambda _options, name=name: not ran.append(name))
+    assert main([]) == 1
+    assert len(ran) == len(EVERYTHING) - 1
+    assert "not as the model says" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("wrong", ["0", "-1", "many"])
 def test_a_wrong_number_is_refused(wrong: str) -> None:
     with pytest.raises(SystemExit):
