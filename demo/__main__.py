@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from demo.errors import DemoError, InterruptedRunError
 from demo.options import parse_options
@@ -13,8 +14,22 @@ if TYPE_CHECKING:
 
     from demo.options import Options
 
-INTERRUPTED = 130
+INTERRUPTED = 128 + signal.SIGINT
 """The exit status of a program that Ctrl-C ended, as a shell reports it."""
+
+
+def command() -> NoReturn:
+    """Run the command and end the process; after Ctrl-C by that signal, as other programs do.
+
+    Left to itself, Python ends with the status it is given, except that it ends by the signal if
+    Ctrl-C came while `exec` ran some source, as an import does that makes dataclasses.
+    """
+    status = main()
+    if status == INTERRUPTED:
+        sys.stdout.flush()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)
+    sys.exit(status)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,4 +84,4 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()
