@@ -13,7 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 from anyflight import _coalescer, _leaders
-from anyflight._flight import FlightTable, Place
+from anyflight._flight import FlightTable
 from anyflight._outcome import Cancellation
 from anyflight._outcome import Failure as WorkFailed
 from proof.search import Failure, failures
@@ -43,7 +43,7 @@ class Fault:
 
 def _remove_by_key(land: Any) -> Any:
     def faulty(self: Any, flight: Any, outcome: Any) -> Any:
-        detached = flight.place is Place.DETACHED
+        detached = flight.detached
         successor = land(self, flight, outcome)
         if detached:
             self._current.pop(flight.key, None)  # whichever flight that is
@@ -77,7 +77,13 @@ def _cancel_when_any_waiter_leaves(leave: Any) -> Any:
 def _free_the_key_before_the_clean_up_has_ended(leave: Any) -> Any:
     def faulty(self: Any, flight: Any) -> Any:
         cancel = leave(self, flight)
-        if cancel and flight.place is Place.CURRENT and flight.successor is None:
+        if (
+            cancel
+            and flight.outcome is None
+            and not flight.detached
+            and flight.predecessor is None
+            and flight.successor is None
+        ):
             self.detach(flight)
         return cancel
 

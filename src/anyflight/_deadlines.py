@@ -43,7 +43,9 @@ class Deadlines:
         """Let the time of a flight begin now."""
         self._due.setdefault(flight, current_time() + self._timeout)
         if self._keeper is None:
-            self._keeper = self._owner.start(self._keep(), role="keeper of deadlines")
+            self._keeper = self._owner.start(
+                self._keep(), name=f"{self._owner.label} keeper of deadlines"
+            )
 
     def discard(self, flight: LedFlight) -> None:
         """Forget about a flight that has landed."""

@@ -22,11 +22,10 @@ Invariants, checked after every step of the property tests:
 
 from __future__ import annotations
 
-__all__ = ("Flight", "FlightTable", "Place")
+__all__ = ("Flight", "FlightTable")
 
 import math
 from collections.abc import Hashable, Iterator
-from enum import Enum, auto
 from reprlib import repr as shortened
 from typing import Any, Generic, Self, TypeVar
 
@@ -36,14 +35,6 @@ from ._observer import Observer
 from ._outcome import Cancellation, Outcome
 
 
-class Place(Enum):
-    """Which part of the table holds a flight that has not landed."""
-
-    CURRENT = auto()
-    QUEUED = auto()
-    DETACHED = auto()
-
-
 class Flight:
     """One execution of the work for one key. Only the table writes to these fields."""
 
@@ -51,9 +42,9 @@ class Flight:
         "__weakref__",
         "added",
         "began",
+        "detached",
         "key",
         "outcome",
-        "place",
         "predecessor",
         "successor",
         "waiters",
@@ -64,8 +55,8 @@ class Flight:
         self.key = key
         #: How many calls wait. Starts at one, the starter; frozen by the landing.
         self.waiters = 1
-        #: QUEUED may become CURRENT, CURRENT may become DETACHED, nothing else.
-        self.place = Place.CURRENT
+        #: Whether it was taken out of the table while it runs on. Never taken back.
+        self.detached = False
         #: When its function was called. Written once; None: that has not happened.
         self.began: float | None = None
         #: The queued flight behind this one. Not None only while this one is current and has begun.
@@ -82,9 +73,9 @@ class Flight:
         """Where the flight stands."""
         if self.outcome is not None:
             return FlightState.LANDED
-        if self.place is Place.DETACHED:
+        if self.detached:
             return FlightState.DETACHED
-        if self.place is Place.QUEUED:
+        if self.predecessor is not None:
             return FlightState.QUEUED
         if self.began is None:
             return FlightState.STARTING
@@ -216,7 +207,6 @@ class FlightTable(Generic[F]):
         if holder is not flight:
             if holder.began is None or holder.successor is not None:
                 raise ValueError("there is a flight to join, so none may be added")
-            flight.place = Place.QUEUED
             flight.predecessor = holder
             holder.successor = flight
         self.flights += 1
@@ -274,20 +264,20 @@ class FlightTable(Generic[F]):
     def detach(self, flight: F) -> F | None:
         """Take a current flight out of the table though it runs on; return the one behind it."""
         successor = self._remove(flight)
-        flight.place = Place.DETACHED
+        flight.detached = True
         self._detached.add(flight)
         return successor
 
     def abort(self, outcome: Cancellation) -> list[F]:
         """Land every queued flight; return them. The others land when their leaders end."""
-        queued = [flight for flight in self if flight.place is Place.QUEUED]
+        queued = [flight for flight in self if flight.predecessor is not None]
         for flight in queued:
             self.land(flight, outcome)
         return queued
 
     def _remove(self, flight: F) -> F | None:
         """Take a flight out; give its place, if that is its own, to the one behind it."""
-        if flight.place is Place.DETACHED:
+        if flight.detached:
             self._detached.remove(flight)
         elif flight.predecessor is not None:
             flight.predecessor.successor = None
@@ -304,7 +294,6 @@ class FlightTable(Generic[F]):
         """
         successor, flight.successor = flight.successor, None
         if successor is not None:
-            successor.place = Place.CURRENT
             successor.predecessor = None
         try:
             holder = self._current.get(flight.key)

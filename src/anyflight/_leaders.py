@@ -28,7 +28,7 @@ from anyio import (
 from ._checks import not_awaitable
 from ._deadlines import Deadlines
 from ._deadlock import enter
-from ._flight import FlightTable, Place
+from ._flight import FlightTable
 from ._in_context import InContext
 from ._led_flight import Leader, LedFlight, Work
 from ._outcome import OWNER_GONE, Cancellation, Expiry, Failure, Outcome, Value, judge
@@ -43,12 +43,13 @@ MAX_PARKED = 64
 class Leaders:
     """Starts and cancels leaders, as the table says and in the task group of the owner."""
 
-    __slots__ = ("_deadlines", "_limiter", "_owner", "_parked", "_policies", "_table")
+    __slots__ = ("_deadlines", "_limiter", "_name", "_owner", "_parked", "_policies", "_table")
 
     def __init__(self, table: FlightTable[LedFlight], owner: Owner, policies: Policies) -> None:
         self._table = table
         self._owner = owner
         self._policies = policies
+        self._name = f"{owner.label} leader"
         self._limiter = policies.limiter
         timeout = policies.flight_timeout
         self._deadlines = None if timeout is None else Deadlines(owner, timeout, self._expire)
@@ -63,7 +64,7 @@ class Leaders:
         flight = LedFlight(key, work, context, self._limiter, self._owner.new_event())
         self._table.add(flight)
         # An instrument that was told of it may have forgotten the one in front: then it is off.
-        if flight.place is not Place.QUEUED and flight.leader is None:
+        if flight.predecessor is None and flight.leader is None:
             self._take_off(flight)
         return flight
 
@@ -120,7 +121,7 @@ class Leaders:
                 leader.call.set()
             else:
                 leader = flight.leader = Leader(flight)
-                leader.handle = self._owner.start(self._lead(leader), role="leader")
+                leader.handle = self._owner.start(self._lead(leader), name=self._name)
         except BaseException as exc:
             self._land(flight, Failure(exc) if isinstance(exc, Exception) else OWNER_GONE)
             raise

@@ -133,13 +133,9 @@ class Owner:
         finally:
             del only, exc_val, exc_tb  # whose frames may lead here
 
-    def start(self, task: Coroutine[Any, Any, None], *, role: str) -> TaskHandle[None]:
-        """Start a task. Its first step comes later, after the current one of this task.
-
-        :param role: what the name of the task says that it is
-        """
+    def start(self, task: Coroutine[Any, Any, None], *, name: str) -> TaskHandle[None]:
+        """Start a task. Its first step comes later, after the current one of this task."""
         try:
-            name = f"{self.label} {role}"
             return self._task_group.create_task(task, name=name, context=self.context)
         except Exception:
             task.close()

@@ -630,7 +630,7 @@ class TestFlightTimeout:
     async def test_a_back_end_that_refuses_the_task_for_the_deadlines_hangs_nobody(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def refuse(_owner: Any, task: Any, role: str) -> None:
+        def refuse(_owner: Any, task: Any, name: str) -> None:
             task.close()
             raise MemoryError("no more tasks")
 
