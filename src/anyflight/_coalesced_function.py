@@ -158,7 +158,7 @@ class _BoundFunction(CoalescedFunction[P, V]):
         self.__module__ = function.__module__
 
     # Type checkers would believe in any attribute, and that it can be bound once more.
-    if not TYPE_CHECKING:  # pragma: no branch
+    if not TYPE_CHECKING:  # pragma: no branch - there is no other while it runs
 
         def __getattr__(self, name: str) -> Any:
             return getattr(self.__func__, name)
@@ -183,7 +183,7 @@ class _BoundFunction(CoalescedFunction[P, V]):
         return hash((id(self.__self__), self.__func__))
 
     async def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> V:
-        return await self.__func__._execute((self.__self__, *args), kwargs)  # noqa: SLF001
+        return await self.__func__._execute((self.__self__, *args), kwargs)  # noqa: SLF001 - of its own class
 
     def forget(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         return self.__func__.forget(self.__self__, *args, **kwargs)

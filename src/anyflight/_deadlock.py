@@ -30,7 +30,7 @@ from ._led_flight import Leader, LedFlight
 
 #: The flight whose work runs here. A weak reference: a task or a connection that outlives the
 #: flight keeps the context in which it was made, and shall not keep a value with it.
-flying: ContextVar[ref[LedFlight]] = ContextVar("anyflightflying")
+flying: ContextVar[ref[LedFlight]] = ContextVar("anyflight_flying")
 
 
 def enter(flight: LedFlight) -> None:
@@ -136,11 +136,8 @@ def _holders(flight: LedFlight) -> tuple[LedFlight, ...]:
     if limiter is None or limiter.available_tokens > 0:
         return ()
     borrowers = limiter.statistics().borrowers
-    if flight not in borrowers and all(
-        isinstance(one, LedFlight) and one.outcome is None for one in borrowers
-    ):
-        return borrowers  # type: ignore[return-value]
-    return ()
+    holders = tuple(one for one in borrowers if isinstance(one, LedFlight) and one.outcome is None)
+    return () if flight in holders or len(holders) < len(borrowers) else holders
 
 
 def _stuck(flight: LedFlight, waits: _Waits) -> set[LedFlight]:

@@ -62,9 +62,9 @@ class InContext(Generic[T]):
     @property
     def cr_await(self) -> Any:
         """What the coroutine waits for."""
-        return self._coroutine.cr_await  # type: ignore[attr-defined]
+        return self._coroutine.cr_await  # type: ignore[attr-defined] # of the class, not of the ABC
 
     @property
     def cr_frame(self) -> FrameType | None:
         """Where the coroutine stands."""
-        return self._coroutine.cr_frame  # type: ignore[attr-defined,no-any-return]
+        return self._coroutine.cr_frame  # type: ignore[attr-defined,no-any-return] # as above
