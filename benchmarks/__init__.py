@@ -3,15 +3,16 @@
 Run it as `nox -s bench`, or `python -m benchmarks` where the dependency group `bench` is installed;
 `--help` tells the options. One file is one question:
 
-    miss.py        what an uncontended call costs
-    joiners.py     what a joiner of one key costs
-    many_keys.py   what a call costs in a mixture of both
-    errors.py      what a caller costs when the work fails
-    cancelled.py   what a caller costs when half of the joiners are cancelled
-    checks.py      what checks of bad use, and instruments, cost
-    parts.py       where the microseconds of an uncontended call go
-    designs.py     which way to run a leader is the cheapest
-    scale.py       what changes from ten calls in flight to a million
+    miss.py          what an uncontended call costs
+    joiners.py       what a joiner of one key costs
+    joiner_parts.py  where the time of a joiner goes
+    many_keys.py     what a call costs in a mixture of both
+    errors.py        what a caller costs when the work fails
+    cancelled.py     what a caller costs when half of the joiners are cancelled
+    checks.py        what checks of bad use, and instruments, cost
+    parts.py         where the microseconds of an uncontended call go
+    designs.py       which way to run a leader is the cheapest
+    scale.py         what changes from ten calls in flight to a million
 
 And what they share:
 

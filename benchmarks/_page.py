@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable, Iterator
 from textwrap import wrap
 
-from benchmarks import errors, joiners
+from benchmarks import errors, joiner_parts, joiners
 from benchmarks._document import Document
 from benchmarks._measure import NEARLY_ONE, SELDOM
 from benchmarks._questions import QUESTIONS
 from benchmarks._rivals import CALLERS, OURS, RIVALS, Rival
 from benchmarks._tables import NAMES, figure, table, tables_of
-from benchmarks._targets import Target, targets_of
+from benchmarks._targets import JOINER_LIMIT, Target, targets_of
 
 HELD = "\0"
 """Stands for a space at which no line may break."""
@@ -57,9 +57,11 @@ def _targets(document: Document) -> Iterator[str]:
     yield ""
     rows = [_target_row(document, target) for target in targets_of(document)]
     yield from table(["", *(NAMES[each] for each in document.backends)], rows)
+    parts = joiner_parts.TITLE.lower().replace(" ", "-")
     yield from _paragraph(
         "Each figure is the median of a ratio: to what its row names, or to the cost of the",
-        "cheapest cancel-safe rival. A cell is empty where there is none.",
+        "cheapest cancel-safe rival. A cell is empty where there is none. What keeps a joiner",
+        f"above {JOINER_LIMIT} is told [by parts](#{parts}).",
     )
 
 

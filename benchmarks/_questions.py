@@ -6,7 +6,18 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import cancelled, checks, designs, errors, joiners, many_keys, miss, parts, scale
+from benchmarks import (
+    cancelled,
+    checks,
+    designs,
+    errors,
+    joiner_parts,
+    joiners,
+    many_keys,
+    miss,
+    parts,
+    scale,
+)
 from benchmarks._measure import Plan, Result
 
 
@@ -30,5 +41,16 @@ QUESTIONS = {
     module.__name__.rpartition(".")[2]: Question(
         module.__name__.rpartition(".")[2], module.TITLE, module.TEXT.strip(), module.run
     )
-    for module in (miss, joiners, many_keys, errors, cancelled, checks, parts, designs, scale)
+    for module in (
+        miss,
+        joiners,
+        joiner_parts,
+        many_keys,
+        errors,
+        cancelled,
+        checks,
+        parts,
+        designs,
+        scale,
+    )
 }
