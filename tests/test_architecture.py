@@ -150,3 +150,11 @@ def test_errors_carry_their_key_and_can_be_pickled() -> None:
     assert (type(again), again.key, str(again)) == (type(error), ("tenant", 1), "gone")
     assert isinstance(error, anyflight.CoalescerError)
     assert not isinstance(error, TimeoutError)
+
+
+def test_a_flights_timeout_is_no_error_of_the_operating_system() -> None:
+    """A `TimeoutError` is an `OSError`, which takes its first two arguments for its own."""
+    error = anyflight.FlightTimeoutError("too long", "key")
+    assert (error.errno, error.strerror, str(error)) == (None, None, "too long")
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), again.key, again.args) == (type(error), "key", ("too long", "key"))

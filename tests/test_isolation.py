@@ -101,7 +101,10 @@ def test_a_copy_is_faithful(error: BaseException) -> None:
     assert copy is not None
     assert copy is not error
     assert type(copy) is type(error)
-    assert copy.args == error.args
+    if isinstance(error, BaseExceptionGroup):  # whose members are copied too
+        assert repr(copy.args) == repr(error.args)
+    else:
+        assert copy.args == error.args
     assert str(copy) == str(error)
     assert repr(copy) == repr(error)
     assert vars(copy) == vars(error)
@@ -221,3 +224,22 @@ def test_whatever_the_args_of_a_built_in_exception(args: list[Any]) -> None:
         copy = isolated_copy(error)
         assert copy is not None
         assert (type(copy), copy.args, str(copy)) == (type(error), error.args, str(error))
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_the_args_of_a_group_hold_the_copies_of_its_members(kind: Any) -> None:
+    error = ExceptionGroup("group", kind([ValueError(1)]))
+    copy = isolated_copy(error)
+    assert copy is not None
+    copy.args[1][0].add_note("mine")
+    assert copy.args[1][0] is copy.exceptions[0]
+    assert type(copy.args[1]) is type(error.args[1])
+    assert not hasattr(error.exceptions[0], "__notes__")
+
+
+def test_other_args_of_a_group_stay_as_they_are() -> None:
+    error = ExceptionGroup("group", [ValueError(1)])
+    error.args = ("something", "else")
+    copy = isolated_copy(error)
+    assert copy is not None
+    assert copy.args == ("something", "else")

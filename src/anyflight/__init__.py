@@ -44,6 +44,6 @@ from ._events import (
     Instrument,
 )
 
-# Where a thing is defined is nobody's business but this package's.
+# So that `repr` and pickles name what users import, and modules can be moved.
 for _name in __all__:
     globals()[_name].__module__ = __name__

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ("CallKey", "key_maker")
 
 from collections.abc import Callable, Iterator
-from inspect import Parameter, Signature, isfunction, signature
+from inspect import Parameter, Signature, getattr_static, isfunction, signature
 from reprlib import Repr
 from types import FunctionType, MethodType
 from typing import Any, cast
@@ -138,7 +138,7 @@ def _signature(func: Callable[..., object]) -> Signature:
     then different calls would seem equal. Annotations are left out: there is no use for them here,
     and from Python 3.14 on a look at them can fail, for they may name what is not defined.
     """
-    call = func if isfunction(func) else cast("Any", type(func)).__call__
+    call = func if isfunction(func) else getattr_static(type(func), "__call__")
     if isfunction(call):
         bare = FunctionType(call.__code__, {}, None, call.__defaults__, call.__closure__)
         bare.__kwdefaults__ = call.__kwdefaults__

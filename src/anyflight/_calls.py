@@ -14,7 +14,7 @@ from ._errors import TooManyWaitersError
 from ._flight import FlightTable
 from ._leaders import Leaders
 from ._led_flight import LedFlight, Work
-from ._outcome import Failure, Value
+from ._outcome import Failing, Value
 from ._owner import Owner, Phase
 from ._policies import Policies
 
@@ -59,7 +59,7 @@ class Calls(Generic[V]):
         if starter or not self._retry_on or isinstance(flight.outcome, Value):
             return False
         # While closing, no flight may start: then the first error stands.
-        matches = cast("Failure", flight.outcome).matches(self._retry_on)
+        matches = cast("Failing", flight.outcome).matches(self._retry_on)
         return matches and self._owner.phase is Phase.OPEN
 
     def again(self, failed: LedFlight, work: Work, *, fresh: bool) -> tuple[LedFlight, bool]:
@@ -89,7 +89,7 @@ class Calls(Generic[V]):
             copy = cast("Callable[[V], V]", self._copy)
             value: V = outcome.to_return(copy, starter=starter, alone=alone)
             return value
-        error = cast("Failure", outcome).to_raise(flight.key, alone=alone)
+        error = cast("Failing", outcome).to_raise(flight.key, alone=alone)
         context = error.__context__
         try:
             raise error

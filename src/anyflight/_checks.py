@@ -112,7 +112,7 @@ def check_count(value: object, argument: str) -> None:
 def check_exceptions(value: object, argument: str) -> None:
     """Raise a :exc:`TypeError` unless ``value`` is a class of :exc:`Exception`, or a tuple of such.
 
-    A class of cancellations is none: a cancellation is not an error of the work.
+    The class of a cancellation is refused: a cancellation is not an error of the work.
     """
     for one in cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,):
         if not (isinstance(one, type) and issubclass(one, Exception)):

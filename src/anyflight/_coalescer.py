@@ -8,7 +8,6 @@ from __future__ import annotations
 __all__ = ("Coalescer",)
 
 from collections.abc import Awaitable, Callable, Hashable, Iterable
-from reprlib import repr as shortened
 from sys import get_asyncgen_hooks
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, TypeVarTuple, Unpack
@@ -21,7 +20,7 @@ from ._calls import Calls
 from ._checks import check_callable, check_hashable, check_timeout
 from ._deadlock import flying, wait_within
 from ._decorating import Decorating
-from ._errors import TooManyWaitersError
+from ._errors import TooManyWaitersError, shortened
 from ._events import CoalescerStatistics, FlightInfo, Instrument
 from ._flight import FlightTable
 from ._leaders import Leaders
@@ -59,11 +58,10 @@ class Coalescer(Decorating[K, V]):
     Open it with ``async with``: the block owns the tasks that run the work. As with a task group,
     the task that enters the block must leave it, and no async generator should yield inside it.
 
-    - On leaving the block, new calls are refused, also those that the work itself makes, and
-      flights go on to their end.
-    - If the block is left by an error or a cancellation, the work is cancelled, and whoever waits
-      for it gets :exc:`FlightCancelledError` when it has ended; its value, if it returns one in
-      spite of that. What was queued ends at once. The error comes out as it is, in no group.
+    - On leaving the block, new calls, the work's own too, are refused; flights go on to their end.
+    - If the block is left by an error or a cancellation, the work is cancelled. When it has ended,
+      its waiters get :exc:`FlightCancelledError`, or its value if it returns one in spite of that.
+      What was queued ends at once. The error comes out as it is, in no group.
     - A closed coalescer can be opened again, under another event loop too. It can be made at
       import time, before there is any.
 
@@ -88,17 +86,17 @@ class Coalescer(Decorating[K, V]):
     :param limiter: bounds how many leaders run work at once; may be shared with other coalescers
         and with code of your own. The work itself must not take a token of it (as
         ``to_thread.run_sync(..., limiter=...)`` does): once leaders hold them all, none would end
-    :param copy: makes, of the value, what each waiter that joined gets; the starter gets the
-        original, which no other waiter sees. For values that callers change
+    :param copy: called with the value once for each waiter that joined, which gets the result, or
+        the error; the starter gets the original, and nobody else. For values that callers change
     :param context: the context variables that the work sees: a copy of the ``"caller"``'s, that is
         the starter's, or of those that were set when the coalescer was opened, the ``"owner"``'s,
         so that nothing of one request reaches work that is shared between requests
     :param instruments: told of each flight and call, see :class:`Instrument`
     :param shadow: run every call by itself in the caller's own task, as if there were no coalescer,
-        and only count what would have been shared: for measuring what it would bring before it is
-        switched on. Of the options, then, only ``on_abandon``, ``max_waiters`` and ``max_join_age``
-        count, and these change nothing but the statistics and what instruments are told; a call's
-        own ``timeout`` and ``fallback`` hold as ever. A call is a checkpoint if its function is
+        and only count what would have been shared. Of the options, then, only ``on_abandon``,
+        ``max_waiters`` and ``max_join_age`` count, and these change nothing but the statistics and
+        what instruments are told; a call's own ``timeout`` and ``fallback`` hold as ever. A call
+        makes no checkpoint of its own
     """
 
     def __init__(  # noqa: PLR0913 - policies are independent of each other
@@ -189,9 +187,8 @@ class Coalescer(Decorating[K, V]):
         when the last one has left is the work cancelled (see ``on_abandon``). This call waits
         neither for that nor for the work's clean-up.
 
-        This is a checkpoint if it returns a value, raises what became of the flight, or is refused;
-        it is none if it raises :exc:`DeadlockError` or one of the errors of use below. In a scope
-        that is cancelled already, nothing is started.
+        This is a checkpoint, unless it raises :exc:`DeadlockError` or one of the errors of use
+        below. In a scope that is cancelled already, nothing is started.
 
         :param key: says which calls may share a result; compared as ``dict`` does. It must name
             all that the result depends on, the tenant or user included
@@ -200,7 +197,8 @@ class Coalescer(Decorating[K, V]):
         :param fresh: join only a flight whose function has not been called yet, so that the result
             is none from before this call was made. It waits for the running flight of the key to
             end, if there is one, and then flies together with all fresh calls made meanwhile
-        :param timeout: how many seconds this call waits. Then it leaves, as if it were cancelled
+        :param timeout: how many seconds this call waits. Then it leaves, as if it were cancelled.
+            With 0 it starts nothing, and is over even where the call would be refused
         :param fallback: called with ``args`` in the caller's own task when ``timeout`` is over,
             which then is bounded by nothing but the caller's scopes; not used without ``timeout``
         :raises Exception: what the function raised. Each waiter gets a copy of its own; an
@@ -208,7 +206,7 @@ class Coalescer(Decorating[K, V]):
         :raises TimeoutError: if ``timeout`` is over and there is no ``fallback``
         :raises FlightTimeoutError: if the flight took longer than ``flight_timeout``
         :raises TooManyWaitersError: if ``max_waiters`` calls wait for the flight already
-        :raises DeadlockError: if this call would make a flight, in whose work it is, await itself
+        :raises DeadlockError: if the flight whose work makes this call would wait for itself
         :raises FlightCancelledError: if the flight was cancelled, though not by its waiters leaving
         :raises anyio.ClosedResourceError: if the coalescer is closing or closed
         :raises RuntimeError: if it was never opened, or was opened in another event loop or thread
@@ -280,13 +278,14 @@ class Coalescer(Decorating[K, V]):
 
         :return: True if there was a flight to detach
         :raises TypeError: if the key is unhashable
-        :raises RuntimeError: in another event loop or thread, if there is a flight
+        :raises RuntimeError: in another event loop or thread than where this is open, or outside
+            of a task
         """
         check_hashable(key)
+        self._owner.check_loop()
         flight = self._table.current(key)
         if flight is None:
             return False
-        self._owner.check_loop()
         (self._shadow or self._leaders).detach(flight)
         return True
 
@@ -311,10 +310,11 @@ class Coalescer(Decorating[K, V]):
     def flights(self) -> tuple[FlightInfo, ...]:
         """Describe every flight in the air, a queued one right after the one it waits for.
 
-        :raises RuntimeError: in another event loop or thread, if there are flights
+        :raises RuntimeError: in another event loop or thread than where this is open, or outside
+            of a task
         """
-        if not len(self._table):
-            return ()
         self._owner.check_loop()
+        if not len(self._table):
+            return ()  # there may be no event loop, and no time
         now = current_time()
         return tuple(flight.info(now) for flight in self._table)

@@ -6,7 +6,8 @@ inherit. While such a call waits, its flight keeps a record of it. A flight can 
 - if it runs, when every flight that it waits for can end;
 - if it is queued, when the one before it can end;
 - if it waits for a token of a full limiter, when one holder of a token can end; of a holder that is
-  no flight it is assumed.
+  no flight it is assumed. A flight that has landed at its deadline is a holder for as long as its
+  work goes on.
 
 What can end by these rules is found from the bottom up (a least fixed point), so a circle cannot
 vouch for itself. Only a call from within a flight costs anything, and mostly not much: to wait for
@@ -17,16 +18,18 @@ from __future__ import annotations
 
 __all__ = ("enter", "flying", "wait_within")
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
-from reprlib import repr as shortened
-from typing import cast
+from typing import TypeAlias, cast
 from weakref import ref
 
-from anyio import get_current_task, get_running_tasks
+from anyio import CapacityLimiter, get_current_task, get_running_tasks
 
-from ._errors import DeadlockError
-from ._led_flight import Leader, LedFlight
+from ._errors import DeadlockError, shortened
+from ._led_flight import Leader, LedFlight, Wait
+
+#: What can be waited for: the landing of a flight, or a token of a limiter.
+Node: TypeAlias = LedFlight | CapacityLimiter
 
 #: The flight whose work runs here. A weak reference: a task or a connection that outlives the
 #: flight keeps the context in which it was made, and shall not keep a value with it.
@@ -45,29 +48,28 @@ async def wait_within(flight: LedFlight) -> None:
     """
     reference = flying.get(None)
     caller = None if reference is None else reference()
-    if caller is None or caller.outcome is not None:  # it has landed: nothing waits for this task
+    if caller is None or (caller.outcome is not None and caller.limiter is None):
+        del caller  # it has landed, and holds no token: nothing waits for this task
         await flight.landing.wait()
         return
-    wait = (flight, get_current_task().id)
-    caller.waits.append(wait)
+    wait = Wait(flight, get_current_task().id)
+    caller.waits[wait] = None
     try:
-        _refuse_circle(caller)
+        _refuse_circle(caller, flight)
         await flight.landing.wait()
     finally:
-        caller.waits.remove(wait)
+        del caller.waits[wait]
         del caller, flight, wait  # an error that comes out of here leads to this frame
 
 
-def _refuse_circle(caller: LedFlight) -> None:
-    """Raise if the last one of the waits of ``caller`` closes a circle."""
-    flight = caller.waits[-1][0]
-    if flight not in _stuck(flight, _Waits()):
+def _refuse_circle(caller: LedFlight, flight: LedFlight) -> None:
+    """Raise if the wait of ``caller`` for ``flight``, the last of its waits, closes a circle."""
+    if _way(flight, caller, _Needs()) is None:
         return
-    waits = _Kin()  # dear, hence only now
-    stuck = _stuck(flight, waits)
-    if flight not in stuck:
+    way = _way(flight, caller, _NeedsOfTheWork())  # expensive, hence only now
+    if way is None:
         return
-    chain = tuple(_chain(caller, flight, stuck, waits))
+    chain = (caller.key, *(each.key for each in way if isinstance(each, LedFlight)))
     raise DeadlockError(
         f"the flight for key {shortened(caller.key)} would wait for itself: "
         + " waits for ".join(map(shortened, chain)),
@@ -76,31 +78,43 @@ def _refuse_circle(caller: LedFlight) -> None:
     )
 
 
-class _Waits:
-    """What a flight needs to end."""
+class _Needs:
+    """What must end before something can; for one moment, in which nothing changes."""
 
-    def of(self, flight: LedFlight) -> Iterable[LedFlight]:
-        """Return the flights that must all end before this one can; or of which one must."""
-        if flight.outcome is not None:
-            return ()
-        if flight.predecessor is not None:
-            return (flight.predecessor,)
-        if flight.began is None:
-            return _holders(flight)
-        return [other for other, task in flight.waits if self.counts(flight, task)]
+    def __init__(self) -> None:
+        self._holders: dict[CapacityLimiter, Sequence[LedFlight]] = {}
 
-    def counts(self, flight: LedFlight, task: int) -> bool:  # noqa: ARG002 - overridden
-        """Whether the work of ``flight`` cannot end before this task of it has."""
+    def of(self, node: Node) -> Sequence[Node]:
+        """Return the needs: of a flight all of them must end, of a limiter any one."""
+        if not isinstance(node, LedFlight):
+            return self._holders[node]
+        if node.predecessor is not None:
+            return (node.predecessor,)
+        if node.began is None:
+            return self._token(node)
+        return [
+            wait.flight
+            for wait in node.waits
+            if wait.flight.outcome is None and self.counts(node, wait)
+        ]
+
+    def counts(self, flight: LedFlight, wait: Wait) -> bool:  # noqa: ARG002 - overridden
+        """Whether the work of ``flight`` cannot end before this wait has."""
         return True
 
-    def can_end(self, flight: LedFlight, ending: set[LedFlight]) -> bool:
-        """Whether the flight can end if those can."""
-        needs = self.of(flight)
-        token = flight.began is None and flight.predecessor is None
-        return not needs or (any if token else all)(other in ending for other in needs)
+    def _token(self, flight: LedFlight) -> Sequence[CapacityLimiter]:
+        """Return the limiter for whose token a flight that has not begun waits, if it does."""
+        limiter = flight.limiter
+        if limiter is None or limiter.available_tokens > 0:
+            return ()
+        if limiter not in self._holders:
+            self._holders[limiter] = _holders(limiter)
+        holders = self._holders[limiter]
+        # It may have its token, and have yet to take its first step.
+        return (limiter,) if holders and flight not in holders else ()
 
 
-class _Kin(_Waits):
+class _NeedsOfTheWork(_Needs):
     """The same without the waits of tasks that the work has started elsewhere, in the background.
 
     Such a task has inherited the context too, but the work does not wait for it. It is a descendant
@@ -110,13 +124,14 @@ class _Kin(_Waits):
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._parents = {task.id: task.parent_id for task in get_running_tasks()}
 
-    def counts(self, flight: LedFlight, task: int) -> bool:
-        """Whether the work of ``flight`` cannot end before this task of it has."""
+    def counts(self, flight: LedFlight, wait: Wait) -> bool:
+        """Whether the work of ``flight`` cannot end before this wait has."""
         leader = cast("Leader", flight.leader).task_id
         above = set(self._line(leader))
-        first = next((one for one in self._line(task) if one in above), leader)
+        first = next((one for one in self._line(wait.task_id) if one in above), leader)
         return first == leader
 
     def _line(self, task: int | None) -> Iterator[int]:
@@ -126,56 +141,64 @@ class _Kin(_Waits):
             task = self._parents.get(task)
 
 
-def _holders(flight: LedFlight) -> tuple[LedFlight, ...]:
-    """Return who must give a token back before the flight can begin.
-
-    Nobody if there is one left, if a stranger has one, or if the flight has its own and has yet to
-    take its first step.
-    """
-    limiter = flight.limiter
-    if limiter is None or limiter.available_tokens > 0:
-        return ()
+def _holders(limiter: CapacityLimiter) -> Sequence[LedFlight]:
+    """Return the flights that hold its tokens, busy ones first; none if a stranger holds one."""
     borrowers = limiter.statistics().borrowers
-    holders = tuple(one for one in borrowers if isinstance(one, LedFlight) and one.outcome is None)
-    return () if flight in holders or len(holders) < len(borrowers) else holders
+    holders = [each for each in borrowers if isinstance(each, LedFlight)]
+    if len(holders) < len(borrowers):
+        return ()
+    return sorted(holders, key=lambda each: len(each.waits), reverse=True)
 
 
-def _stuck(flight: LedFlight, waits: _Waits) -> set[LedFlight]:
-    """Return the flights which ``flight`` needs, itself included, and which can never end."""
-    found = {flight: None}  # in the order of discovery
-    unseen = [flight]
-    while unseen:
-        for other in waits.of(unseen.pop()):
-            if other not in found:
-                found[other] = None
-                unseen.append(other)
-    ending: set[LedFlight] = set()
-    before = -1
-    while len(ending) > before:
-        before = len(ending)
-        # From the last to the first: those with no needs come first, so one round is the rule.
-        ending.update(
-            one for one in reversed(found) if one not in ending and waits.can_end(one, ending)
-        )
-    return found.keys() - ending
+def _way(flight: LedFlight, caller: LedFlight, needs: _Needs) -> list[Node] | None:
+    """Return a shortest way from ``flight`` to ``caller`` through what can never end.
 
-
-def _chain(
-    caller: LedFlight, flight: LedFlight, stuck: set[LedFlight], waits: _Waits
-) -> list[Hashable]:
-    """Return the keys on a shortest way from ``caller`` by ``flight`` back to ``caller``.
-
-    There is one: without this call of the caller's all of them could have ended.
+    None if there is none: then this call closes no circle, though ``flight`` may wait for one.
     """
-    before: dict[LedFlight, LedFlight | None] = {flight: None}
-    for one in (found := [flight]):  # which grows under way
-        for other in waits.of(one):
+    stuck = _stuck(flight, needs)
+    before: dict[Node, Node | None] = {flight: None} if flight in stuck else {}
+    for node in (found := list(before)):  # which grows under way
+        for other in needs.of(node):
             if other in stuck and other not in before:
-                before[other] = one
+                before[other] = node
                 found.append(other)
-    way: list[Hashable] = []
-    step: LedFlight | None = caller
+    if caller not in before:
+        return None
+    way: list[Node] = []
+    step: Node | None = caller
     while step is not None:
-        way.append(step.key)
+        way.append(step)
         step = before[step]
-    return [caller.key, *reversed(way)]
+    return way[::-1]
+
+
+def _stuck(flight: LedFlight, needs: _Needs) -> set[Node]:
+    """Return all that ``flight`` needs, itself included, and that can never end; or nothing.
+
+    It stops as soon as ``flight`` is found to be able to end. What is found last is looked into
+    first, so that of the holders of tokens those that wait for little come first.
+    """
+    missing: dict[Node, int] = {}  # how many of the needs of a node are not known to be able to end
+    needed_by: dict[Node, list[Node]] = {flight: []}
+    unseen: list[Node] = [flight]
+    while unseen:
+        node = unseen.pop()
+        if node in missing:
+            continue
+        others = needs.of(node)
+        missing[node] = len(others) if isinstance(node, LedFlight) else 1
+        for other in others:
+            needed_by.setdefault(other, []).append(node)
+            if other not in missing:
+                unseen.append(other)
+            elif missing[other] <= 0:
+                missing[node] -= 1
+        ending = [node] if missing[node] <= 0 else []
+        while ending:
+            for above in needed_by[ending.pop()]:
+                missing[above] -= 1
+                if missing[above] == 0:
+                    ending.append(above)
+        if missing[flight] <= 0:
+            return set()
+    return {node for node, number in missing.items() if number > 0}

@@ -12,9 +12,19 @@ __all__ = (
     "FlightCancelledError",
     "FlightTimeoutError",
     "TooManyWaitersError",
+    "shortened",
 )
 
+import reprlib
 from collections.abc import Hashable
+
+
+def shortened(key: object) -> str:
+    """Return what a message shows of a key, whatever its class makes of ``repr``."""
+    try:
+        return reprlib.repr(key)
+    except Exception:  # noqa: BLE001 - of the key's class, or as of an integer of 5,000 digits
+        return object.__repr__(key)
 
 
 class CoalescerError(Exception):
@@ -23,9 +33,10 @@ class CoalescerError(Exception):
     :ivar key: the key of the flight
     """
 
-    def __init__(self, message: str, key: object) -> None:
-        # Both go into `args`, so that pickling and copying need no code here.
-        super().__init__(message, key)
+    def __init__(self, message: str, key: Hashable) -> None:
+        super().__init__(message)  # alone: a TimeoutError would take two for those of an OSError
+        # Both are in `args`, so that pickling and copying need no code here.
+        self.args: tuple[object, ...] = (message, key)
         self.key = key
 
     def __str__(self) -> str:
@@ -62,11 +73,13 @@ class DeadlockError(CoalescerError, RuntimeError):
     The call is the one that would have closed the circle, and it has not waited. Only that call
     fails: the flights of the circle go on, as far as the work that made the call lets them.
 
+    :ivar key: the key of the flight that the call would have waited for; that of the flight whose
+        work made the call is ``chain[0]``
     :ivar chain: the keys of the circle: each flight waits for the next, and the last key is the
         first again. A flight that waits for a token of the ``limiter`` waits for a holder of one
     """
 
-    def __init__(self, message: str, key: object, chain: tuple[Hashable, ...]) -> None:
+    def __init__(self, message: str, key: Hashable, chain: tuple[Hashable, ...]) -> None:
         super().__init__(message, key)
-        self.args: tuple[object, ...] = (message, key, chain)
+        self.args = (message, key, chain)
         self.chain = chain

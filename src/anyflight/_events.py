@@ -89,7 +89,7 @@ class CoalescerStatistics:
     :ivar calls: calls of ``execute`` that were taken or refused; not those with wrong arguments,
         nor those that were cancelled before they could start a flight
     :ivar flights: flights started, by a call or by one that flew once more
-    :ivar joined: how often a call joined a flight: the executions that were saved
+    :ivar joined: how often a call joined a flight; ``joined - retried`` executions were saved
     :ivar refused: calls refused because the coalescer was closing or closed, or because there were
         ``max_waiters`` calls waiting
     :ivar retried: calls that made a second attempt, because the flight that they had joined failed
@@ -146,7 +146,7 @@ class CallJoined:
 
 @dataclass(frozen=True, slots=True)
 class CallLeft:
-    """A call stopped waiting before the flight landed: it was cancelled, or timed out.
+    """A call left a flight before its landing: cancelled, timed out, or for a `DeadlockError`.
 
     :ivar coalescer: the name of the coalescer
     :ivar key: the key of the flight
@@ -185,8 +185,8 @@ class Instrument:
     """Told of what happens in a coalescer. Override what you need; each method here does nothing.
 
     The methods are called in the event loop, in the middle of the coalescer's own work: they must
-    be quick, and may not wait. One that raises an :class:`Exception` harms no flight: it is logged
-    once, and that instrument is told of nothing more.
+    be quick, and may not wait. One that raises harms no flight: it is logged once, and that
+    instrument is told of nothing more. ``KeyboardInterrupt`` and ``SystemExit`` pass through.
 
     After the idea of :class:`trio.abc.Instrument`.
     """

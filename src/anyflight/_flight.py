@@ -25,18 +25,20 @@ from __future__ import annotations
 __all__ = ("Flight", "FlightTable")
 
 import math
-from collections.abc import Hashable, Iterator
-from reprlib import repr as shortened
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, Generic, Self, TypeVar
 
-from ._errors import TooManyWaitersError
+from ._errors import TooManyWaitersError, shortened
 from ._events import FlightInfo, FlightOutcome, FlightState
 from ._observer import Observer
 from ._outcome import Cancellation, Outcome
 
 
 class Flight:
-    """One execution of the work for one key. Only the table writes to these fields."""
+    """One execution of the work for one key.
+
+    Only the table writes to these fields, except where it is said who else does.
+    """
 
     __slots__ = (
         "__weakref__",
@@ -63,7 +65,8 @@ class Flight:
         self.successor: Self | None = None
         #: The flight that this one is queued behind: whose successor it is. None in other places.
         self.predecessor: Self | None = None
-        #: Written once, by the landing, after the flight has left the table.
+        #: Written once, by the landing, after the flight has left the table; or by the leaders, if
+        #: an interrupt has come in the midst of that.
         self.outcome: Outcome[Any] | None = None
         #: When it was added. Written once by the observer, if the table has one, for itself alone.
         self.added: float
@@ -198,7 +201,7 @@ class FlightTable(Generic[F]):
         flight.waiters += 1
         self.joined += 1
         if self._observer is not None:
-            self._observer.joined(flight)
+            self._tell(self._observer.joined, flight)
         return flight
 
     def add(self, flight: F) -> None:
@@ -211,7 +214,7 @@ class FlightTable(Generic[F]):
             holder.successor = flight
         self.flights += 1
         if self._observer is not None:
-            self._observer.started(flight)
+            self._tell(self._observer.started, flight)
 
     def begin(self, flight: F, now: float) -> bool:
         """Let the leader take its first step; False if the flight has landed meanwhile.
@@ -227,7 +230,7 @@ class FlightTable(Generic[F]):
     def leave(self, flight: F) -> bool:
         """Take a waiter away; True if the flight is abandoned, and its leader must be cancelled.
 
-        A flight that has landed is past caring. One that has not begun and has lost its last waiter
+        A flight that has landed is left alone. One that has not begun and has lost its last waiter
         lands here: its function is never called, so there is no clean-up to wait for.
         """
         if flight.outcome is not None:
@@ -274,6 +277,14 @@ class FlightTable(Generic[F]):
         for flight in queued:
             self.land(flight, outcome)
         return queued
+
+    def _tell(self, came: Callable[[Flight], None], flight: F) -> None:
+        """Tell the observer of a waiter that has come, who leaves if that is interrupted."""
+        try:
+            came(flight)
+        except BaseException:  # a KeyboardInterrupt: no Exception comes out of an observer
+            self.leave(flight)
+            raise
 
     def _remove(self, flight: F) -> F | None:
         """Take a flight out; give its place, if that is its own, to the one behind it."""

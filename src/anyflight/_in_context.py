@@ -23,13 +23,15 @@ class InContext(Generic[T]):
     coroutine where a debugger follows ``cr_await`` from a task to the innermost frame.
     """
 
-    __slots__ = ("_coroutine", "_run", "interrupted")
+    __slots__ = ("_coroutine", "_run", "closed", "interrupted")
 
     def __init__(self, coroutine: Coroutine[Any, Any, T], context: Context) -> None:
         self._coroutine = coroutine
         self._run = context.run
         #: Whether a cancellation has been thrown in, whatever the coroutine made of it.
         self.interrupted = False
+        #: Whether it was ended from outside.
+        self.closed = False
 
     def __await__(self) -> Generator[Any, Any, T]:
         return cast("Generator[Any, Any, T]", self)  # as far as `await` goes
@@ -57,6 +59,7 @@ class InContext(Generic[T]):
 
     def close(self) -> None:
         """End it, as Python does with what an event loop left unfinished."""
+        self.closed = True
         self._run(self._coroutine.close)
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 __all__ = ("copied_or_shared", "isolated_copy")
 
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any, TypeAlias, TypeVar, cast
@@ -64,14 +65,16 @@ def _allocate(error: E, memo: Memo) -> E:
     args = error.args
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
-        args = (group.message, [_copy(each, memo) for each in group.exceptions])
+        copies = [_copy(each, memo) for each in group.exceptions]
+        args = (group.message, tuple(copies) if isinstance(_members(error), tuple) else copies)
     return cast("E", native.__new__(cls, *args))
 
 
 def _fill(copy: BaseException, error: BaseException, memo: Memo) -> None:
     # Past a `__setattr__` of the class: a frozen dataclass would refuse.
     assign = partial(BaseException.__setattr__, copy)
-    assign("args", error.args)
+    if _members(error) is None:  # else it has been allocated with copies of them
+        assign("args", error.args)
     for link in ("__cause__", "__context__"):
         linked: BaseException | None = getattr(error, link)
         # Asked for None, not for truth: an exception may have a length, and that may be zero.
@@ -89,6 +92,18 @@ def _fill(copy: BaseException, error: BaseException, memo: Memo) -> None:
         # thing (`str(OSError)` would show it): so what is equal already is left alone.
         if value is not _read(field, copy):
             field.__set__(copy, value)
+
+
+def _members(error: BaseException) -> Sequence[BaseException] | None:
+    """Return the exceptions in the ``args`` of a group, if they are those in the group."""
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        match group.args:
+            case (str(), list() | tuple() as members) if (*map(id, members),) == (
+                *map(id, group.exceptions),
+            ):
+                return members
+    return None
 
 
 @lru_cache(maxsize=256)  # classes can be made at run time: an unbounded cache would keep them all

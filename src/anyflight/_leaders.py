@@ -57,6 +57,8 @@ class Leaders:
 
     def start(self, key: Hashable, work: Work) -> LedFlight:
         """Add a flight with one waiter, the starter; it takes off now, or is queued."""
+        if self._owner.hook_is_shared:
+            self._owner.check_loop()
         # It may be queued, and started from another task: the caller's context is here and now.
         context = (
             copy_context() if self._policies.context == "caller" else self._owner.context.copy()
@@ -165,13 +167,15 @@ class Leaders:
         cancelled = get_cancelled_exc_class()
         leader.task_id = get_current_task().id
         if current_effective_deadline() == -math.inf:
-            self._unpark(leader)
+            self._hand_on(leader)
         while leader.flight is not None and await self._fly(leader) and self._park(leader):
             try:
                 await leader.call.wait()
             except cancelled:
-                self._unpark(leader)
-                return
+                self._hand_on(leader)
+            else:
+                if current_effective_deadline() == -math.inf:
+                    self._hand_on(leader)
 
     def _park(self, leader: Leader) -> bool:
         """Let a leader wait for another flight; False if it had better end."""
@@ -181,8 +185,11 @@ class Leaders:
         self._parked.append(leader)
         return True
 
-    def _unpark(self, leader: Leader) -> None:
-        """Pass on what a leader was given, if it was cancelled before it could begin."""
+    def _hand_on(self, leader: Leader) -> None:
+        """Let another lead the flight of a leader that was cancelled before it could begin.
+
+        If it was cancelled with its owner, the flight ends here.
+        """
         flight, leader.flight = leader.flight, None
         if flight is None:
             if leader in self._parked:
@@ -245,6 +252,10 @@ class Leaders:
         steps = InContext(_perform(flight), flight.context)
         try:
             return await steps
+        except GeneratorExit as exc:
+            if steps.closed:
+                raise
+            raise RuntimeError("the work raised GeneratorExit") from exc
         finally:
             leader.interrupted = steps.interrupted
             del flight, steps

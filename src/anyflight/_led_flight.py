@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Leader", "LedFlight", "Work")
+__all__ = ("Leader", "LedFlight", "Wait", "Work")
 
 from collections.abc import Awaitable, Callable, Hashable
 from contextvars import Context
@@ -64,5 +64,17 @@ class LedFlight(Flight):
         self.leader: Leader | None = None
         #: Where the leader takes a token before it begins.
         self.limiter = limiter
-        #: The calls in which the work waits for flights: each with its task. See `_deadlock`.
-        self.waits: list[tuple[LedFlight, int]] = []
+        #: The calls in which the work waits for flights, in their order. See `_deadlock`.
+        self.waits: dict[Wait, None] = {}
+
+
+class Wait:
+    """A call, made by the work of a flight, that waits for another flight."""
+
+    __slots__ = ("flight", "task_id")
+
+    def __init__(self, flight: LedFlight, task_id: int) -> None:
+        #: The flight that it waits for.
+        self.flight = flight
+        #: The task that waits, as `anyio.TaskInfo` calls it.
+        self.task_id = task_id

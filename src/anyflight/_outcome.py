@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-__all__ = ("OWNER_GONE", "Cancellation", "Expiry", "Failure", "Outcome", "Value", "judge")
+__all__ = (
+    "OWNER_GONE",
+    "Cancellation",
+    "Expiry",
+    "Failing",
+    "Failure",
+    "Outcome",
+    "Value",
+    "judge",
+)
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from reprlib import repr as shortened
 from types import TracebackType
 from typing import ClassVar, Generic, TypeAlias, TypeVar, cast, final
 
 from anyio import current_effective_deadline, get_cancelled_exc_class
 
-from ._errors import FlightCancelledError, FlightTimeoutError
+from ._errors import FlightCancelledError, FlightTimeoutError, shortened
 from ._events import FlightOutcome
 from ._isolation import copied_or_shared, isolated_copy
 
@@ -70,7 +78,7 @@ class Failure:
         """Whether waiters get an error of one of these classes."""
         return isinstance(self.error, types)
 
-    def to_raise(self, key: object, *, alone: bool) -> Exception:  # noqa: ARG002 - as of Cancellation
+    def to_raise(self, key: Hashable, *, alone: bool) -> Exception:  # noqa: ARG002 - as of Cancellation
         """Return what a waiter shall raise; ``alone`` if there is no other waiter to protect."""
         if alone:
             return self.error
@@ -107,7 +115,7 @@ class Cancellation:
         """Whether waiters get an error of one of these classes."""
         return issubclass(FlightCancelledError, types)
 
-    def to_raise(self, key: object, *, alone: bool) -> Exception:  # noqa: ARG002 - as of Failure
+    def to_raise(self, key: Hashable, *, alone: bool) -> Exception:  # noqa: ARG002 - as of Failure
         """Return what a waiter shall raise: never the cancellation itself."""
         message = f"the flight for key {shortened(key)} was cancelled: {self.reason}"
         error = FlightCancelledError(message, key)
@@ -132,14 +140,16 @@ class Expiry:
         """Whether waiters get an error of one of these classes."""
         return issubclass(FlightTimeoutError, types)
 
-    def to_raise(self, key: object, *, alone: bool) -> Exception:  # noqa: ARG002 - as of Failure
+    def to_raise(self, key: Hashable, *, alone: bool) -> Exception:  # noqa: ARG002 - as of Failure
         """Return what a waiter shall raise."""
         where = "" if self.began else ", all of them waiting for a token of the limiter"
         message = f"the flight for key {shortened(key)} took {self.timeout} seconds{where}"
         return FlightTimeoutError(message, key)
 
 
-Outcome: TypeAlias = Value[V] | Failure | Cancellation | Expiry
+#: How a flight ends that brings no value.
+Failing: TypeAlias = Failure | Cancellation | Expiry
+Outcome: TypeAlias = Value[V] | Failing
 
 OWNER_GONE = Cancellation("its owner was cancelled, or left by an error")
 

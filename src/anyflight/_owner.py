@@ -40,6 +40,7 @@ class Owner:
         "_token",
         "context",
         "hook",
+        "hook_is_shared",
         "label",
         "new_event",
         "phase",
@@ -50,10 +51,13 @@ class Owner:
         self.label = label
         #: Written by `open`, `end_calls` and `close`. Calls are taken while it is OPEN.
         self.phase = Phase.NEW
-        #: The first of `get_asyncgen_hooks()` where calls may be taken without further ado.
+        #: The first of `get_asyncgen_hooks()` under which calls need no `check_loop` to join.
         #: Every event loop sets such hooks of its own while it runs, in its thread alone, so they
         #: tell in a tenth of a microsecond what takes `current_token` seven times as long.
         self.hook: object = NOWHERE
+        #: Whether that hook may be in force in another event loop too, so that a call must not
+        #: start a flight by its word alone. Trio's is, in guest mode: in the tasks of the host.
+        self.hook_is_shared = True
         #: How many calls were refused: while closing or closed, or by ``max_waiters``.
         self.refused = 0
         # These hold in the phases OPEN, CLOSING and ABORTING.
@@ -81,6 +85,7 @@ class Owner:
         self._task_group = task_group
         self._token = current_token()
         self.hook = get_asyncgen_hooks()[0] or NOWHERE  # an event loop without them has None
+        self.hook_is_shared = not hasattr(self.hook, "__self__")  # it is no method of its loop
         self.new_event = type(Event())
         self.context = copy_context()
         self.phase = Phase.OPEN
@@ -142,12 +147,20 @@ class Owner:
             raise
 
     def check_loop(self) -> None:
-        """Raise a :exc:`RuntimeError` outside of the event loop where this was opened."""
+        """Raise a :exc:`RuntimeError` in another event loop than the one where this is open."""
+        if self._token is None:
+            return
         try:
             here = current_token()
         except RuntimeError:
             here = None  # no event loop at all
-        if here is None or here != self._token:
+            if get_asyncgen_hooks()[0] is self.hook:
+                # Only a task knows its event loop, as far as anyio can tell.
+                raise RuntimeError(
+                    f"{self} must be used in a task: a callback of the event loop, such as a "
+                    "driver's listener, can start one"
+                ) from None
+        if here != self._token:
             raise RuntimeError(
                 f"{self} belongs to another event loop or thread: give each event loop one of its "
                 "own, and come from a worker thread with "

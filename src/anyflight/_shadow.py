@@ -4,10 +4,11 @@ from __future__ import annotations
 
 __all__ = ("Shadow",)
 
+import math
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, TypeVar
 
-from anyio import current_time
+from anyio import current_effective_deadline, current_time
 
 from ._checks import check_hashable
 from ._errors import TooManyWaitersError
@@ -62,6 +63,8 @@ class Shadow:
             flight = self._board(key, fresh=fresh)
         except TooManyWaitersError:
             self._owner.refused += 1
+            flight = None
+        if flight is None:
             return await func(*args)
         call = object()
         flight.running.append(call)
@@ -82,12 +85,13 @@ class Shadow:
         """Take the flight out of the table; the one behind it takes its place."""
         self._begin(self._table.detach(flight))
 
-    def _board(self, key: Hashable, *, fresh: bool) -> ShadowFlight:
+    def _board(self, key: Hashable, *, fresh: bool) -> ShadowFlight | None:
+        """Take a call aboard; None if it would not have started a flight, being cancelled."""
         overdue = self._table.overdue(key, current_time())
         if overdue is not None:
             self.detach(overdue)
         flight = self._table.join(key, fresh=fresh)
-        if flight is not None:
+        if flight is not None or current_effective_deadline() == -math.inf:
             return flight
         flight = ShadowFlight(key)
         self._table.add(flight)

@@ -275,6 +275,16 @@ async def test_a_function_that_is_no_async_one_but_returns_an_awaitable_will_do(
         async def __call__(self, x: int) -> Any:
             return await self.work(x)
 
+    class Static:
+        @staticmethod
+        async def __call__(x: int) -> Any:
+            return await work(x)
+
+    class OfTheClass:
+        @classmethod
+        async def __call__(cls, x: int) -> Any:
+            return await work(x)
+
     @types.coroutine
     def generator(x: int) -> Any:
         return (yield from work(x).__await__())
@@ -283,6 +293,8 @@ async def test_a_function_that_is_no_async_one_but_returns_an_awaitable_will_do(
         lambda x=0: work(x),
         functools.partial(own.__wrapped__, y=3),
         Fetch(),
+        Static(),
+        OfTheClass(),
         generator,
         functools.partial(generator),
         own.__wrapped__.__get__(1),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+from contextvars import Context
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ import anyio.to_thread
 import pytest
 import trio
 
-from anyflight import Coalescer
+from anyflight import Coalescer, TooManyWaitersError
 from tests.support import Work, assert_idle, settle, start, start_many
 
 
@@ -337,3 +338,81 @@ async def test_a_back_end_that_refuses_the_leaders_task_harms_only_those_who_wai
         assert isinstance(queued.outcome, MemoryError)
         assert await coalescer.execute(1, one) == 1
     assert_idle(coalescer)
+
+
+@pytest.mark.parametrize("key", ["free", "in the air"])
+def test_a_task_of_the_host_of_trios_guest_mode(key: str) -> None:
+    """The two share a thread, and the hooks by which calls are mostly told apart."""
+    coalescer = Coalescer[str, int]()
+
+    async def main() -> None:
+        def end(outcome: Any) -> None:
+            ended.set_result(outcome)
+
+        async def guest() -> int:
+            async with coalescer, anyio.create_task_group() as tasks:
+                caller = await start(tasks, coalescer, "in the air", work := Work(), 1)
+                loop.call_soon(ready.set)
+                while not asked:
+                    await trio.sleep(0.001)
+                work.go.set()
+            return int(caller.value)
+
+        loop = asyncio.get_running_loop()
+        ready, ended, asked = asyncio.Event(), loop.create_future(), []
+        trio.lowlevel.start_guest_run(
+            guest, run_sync_soon_threadsafe=loop.call_soon_threadsafe, done_callback=end
+        )
+        await ready.wait()
+        with pytest.raises(RuntimeError, match=r"another event loop|from async context"):
+            await coalescer.execute(key, one)
+        asked.append(True)
+        assert (await ended).unwrap() == 1  # and Trio's tasks have noticed nothing
+
+    asyncio.run(main())
+    assert_idle(coalescer)
+
+
+@pytest.mark.parametrize("what", ["forget", "flights"])
+def test_a_callback_of_the_event_loop_is_told_to_start_a_task(what: str) -> None:
+    async def main() -> None:
+        def callback() -> None:
+            try:
+                coalescer.forget(1) if what == "forget" else coalescer.flights()
+            except RuntimeError as error:
+                called.set_result(str(error))
+
+        called: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        async with coalescer:
+            # As a selector calls it: in the context of nobody's task.
+            asyncio.get_running_loop().call_soon(callback, context=Context())
+            assert "must be used in a task" in await called
+
+    coalescer = Coalescer[int, int]()
+    asyncio.run(main())
+    assert not coalescer.forget(1)
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise ValueError("no")
+
+
+class array:  # noqa: N801 - as one that `reprlib` knows
+    pass
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("key", [10**5000, Unprintable(), array()], ids=["int", "own", "array"])
+async def test_a_key_that_has_no_repr(key: Any) -> None:
+    async with (
+        Coalescer[Any, Any](max_waiters=1) as coalescer,
+        anyio.create_task_group() as tasks,
+    ):
+        await start(tasks, coalescer, key, work := Work())
+        with pytest.raises(TooManyWaitersError, match="at 0x"):
+            await coalescer.execute(key, work)
+        with pytest.raises(TimeoutError, match="at 0x"):
+            await coalescer.execute((key,), work, timeout=0)
+        assert coalescer.statistics().refused == 1
+        work.go.set()

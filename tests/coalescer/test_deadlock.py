@@ -17,8 +17,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anyflight import Coalescer, DeadlockError
-from tests.support import ASYNCIO_BACKENDS, TRIO_BACKEND, Caller, Work, assert_idle, settle, start
+from anyflight import Coalescer, DeadlockError, FlightTimeoutError, _deadlock
+from tests.support import (
+    ASYNCIO_BACKENDS,
+    PENDING,
+    TRIO_BACKEND,
+    Caller,
+    HandClock,
+    Work,
+    assert_idle,
+    settle,
+    start,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -258,6 +268,87 @@ class TestLimiter:
             await settle()
             assert caller.value == "end"
 
+    async def test_law_11_a_flight_at_its_deadline_holds_its_token_till_its_work_has_ended(
+        self, clock: HandClock
+    ) -> None:
+        limiter = anyio.CapacityLimiter(1)
+        async with (
+            Coalescer[str, str](limiter=limiter, flight_timeout=1) as one,
+            Coalescer[str, str](limiter=limiter) as other,
+            anyio.create_task_group() as tasks,
+        ):
+
+            async def work() -> str:
+                try:
+                    return str(await anyio.sleep_forever())
+                finally:
+                    with anyio.CancelScope(shield=True), pytest.raises(DeadlockError) as caught:
+                        await other.execute("clean-up", calls(other))
+                    chains.append(caught.value.chain)
+
+            chains: list[tuple[Any, ...]] = []
+            caller = await start(tasks, one, "A", work)
+            clock.advance(1)
+            await settle()
+            assert isinstance(caller.outcome, FlightTimeoutError)
+            assert chains == [("A", "clean-up", "A")]
+        assert limiter.borrowed_tokens == 0
+
+    async def test_law_11_no_alarm_for_a_circle_that_the_call_is_no_part_of(self) -> None:
+        limiter = anyio.CapacityLimiter(2)
+        async with (
+            Coalescer[str, str](limiter=limiter) as limited,
+            Coalescer[str, str]() as other,
+            anyio.create_task_group() as tasks,
+        ):
+            await limiter.acquire_on_behalf_of("a stranger")
+            inner = await start(tasks, limited, "A", calls(limited, "B"))
+            limiter.total_tokens = 1
+            limiter.release_on_behalf_of("a stranger")  # now A holds the only token there is
+            outer = await start(tasks, other, "X", partial(limited.execute, "B", calls(limited)))
+            assert outer.outcome is PENDING
+            limiter.total_tokens = 2
+            await settle()
+            assert (inner.value, outer.value) == ("end", "end")
+
+    @pytest.mark.parametrize("others", ["run", "wait"])
+    async def test_law_11_a_call_among_many_does_not_look_at_all_the_others(
+        self, others: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        looks = 0
+        look = _deadlock._Needs.of
+
+        def of(needs: Any, node: Any) -> Any:
+            nonlocal looks
+            looks += 1
+            return look(needs, node)
+
+        limiter = anyio.CapacityLimiter(3)
+        go, leaf = anyio.Event(), Work()
+        async with (
+            Coalescer[Any, Any](limiter=limiter) as coalescer,
+            Coalescer[Any, Any]() as unlimited,
+            anyio.create_task_group() as tasks,
+        ):
+
+            async def many() -> None:
+                await go.wait()
+                async with anyio.create_task_group() as rows:
+                    for number in range(100):
+                        rows.start_soon(coalescer.execute, number, calls(coalescer))
+
+            await start(tasks, coalescer, "many", many)
+            waiting = partial(unlimited.execute, "leaf", leaf) if others == "wait" else leaf
+            for name in ("one", "two"):
+                await start(tasks, coalescer, name, waiting)
+            monkeypatch.setattr(_deadlock._Needs, "of", of)
+            go.set()
+            await settle()
+            assert coalescer.statistics().waiting == 103
+            # The flight itself, the limiter, and a holder of a token with what that waits for.
+            assert looks <= 100 * 4 + 10
+            leaf.go.set()
+
     async def test_law_11_through_two_coalescers_with_one_limiter(self) -> None:
         limiter = anyio.CapacityLimiter(1)
         async with (
@@ -360,7 +451,7 @@ class TestNoFalseAlarm:
             assert len(flight.waits) == 1
             scopes[0].cancel()
             await settle()
-            assert flight.waits == []
+            assert flight.waits == {}
             outer.go.set()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from weakref import ref
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
@@ -140,6 +141,49 @@ class TestInstruments:
             first.go.set()
             second.go.set()
         assert_idle(coalescer)
+
+
+@pytest.mark.parametrize("when", ["flight_started", "call_joined"])
+async def test_law_3_an_interrupted_call_is_counted_out(when: str) -> None:
+    """An instrument lets an interrupt through, as Ctrl-C may come in one."""
+
+    class Interrupted(Instrument):
+        def _interrupt(self, _event: object) -> None:
+            if interrupting:
+                raise KeyboardInterrupt
+
+        flight_started = call_joined = _interrupt
+
+    async with (
+        Coalescer[int, Any](instruments=[Interrupted()]) as coalescer,
+        anyio.create_task_group() as tasks,
+    ):
+        work, interrupting = Work(), False
+        callers = await start_many(2, tasks, coalescer, 1, work)
+        interrupting = True
+        with pytest.raises(KeyboardInterrupt):
+            await coalescer.execute(1 if when == "call_joined" else 2, work)
+        interrupting = False
+        assert coalescer.statistics().waiting == len(callers)
+        await start(tasks, coalescer, 2, work)  # the key is free
+        for caller in callers:
+            caller.cancel()
+        await settle()
+        assert work.cancelled == 1
+        work.go.set()
+    assert_idle(coalescer)
+
+
+async def test_law_7_a_generator_exit_of_the_work_is_an_error_of_the_work() -> None:
+    async def work() -> None:
+        await anyio.lowlevel.checkpoint()
+        raise GeneratorExit
+
+    async with Coalescer[int, None]() as coalescer:
+        with pytest.raises(RuntimeError, match="raised GeneratorExit") as caught:
+            await coalescer.execute(1, work)
+        assert isinstance(caught.value.__cause__, GeneratorExit)
+    assert_idle(coalescer)
 
 
 def test_law_10_a_keyboard_interrupt_in_the_midst_of_a_landing_leaves_nobody_waiting() -> None:

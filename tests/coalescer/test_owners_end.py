@@ -15,9 +15,11 @@ import trio
 import trio.testing
 
 from anyflight import Coalescer, FlightCancelledError
+from anyflight._leaders import Leaders
 from tests.support import (
     ASYNCIO_BACKENDS,
     CANCELLED,
+    PENDING,
     WAYS,
     Caller,
     Work,
@@ -218,6 +220,52 @@ async def test_law_10_a_cancelled_owner_starts_nothing_though_its_block_is_shiel
                     with pytest.raises(anyio.ClosedResourceError):
                         await coalescer.execute(2, late, 3)
     assert late.calls == []
+    assert_idle(coalescer)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("how", ["cancelled", "error"])
+async def test_law_10_what_is_queued_ends_before_the_clean_up_of_what_runs(how: str) -> None:
+    owner, work, late = Owner(), Work(slow_cleanup=True), Work()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(owner.run)
+        await settle()
+        running = await start(tasks, owner.coalescer, 1, work)
+        queued = await start(tasks, owner.coalescer, 1, late, fresh=True)
+        if how == "error":
+            owner.error = ValueError("the body failed")
+            owner.leave.set()
+        else:
+            owner.caller.cancel()
+        await settle()
+        assert isinstance(queued.outcome, FlightCancelledError)
+        assert running.outcome is PENDING
+        work.cleaned_up.set()
+    assert isinstance(running.outcome, FlightCancelledError)
+    assert late.calls == []
+    assert_idle(owner.coalescer)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("leader", ["parked", "new"])
+async def test_law_10_nothing_begins_that_takes_off_as_the_owner_is_cancelled(
+    leader: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def take_off(leaders: Any, flight: Any) -> None:
+        take_off_alone(leaders, flight)
+        scope.cancel()
+
+    work, take_off_alone = Work(), Leaders._take_off
+    async with anyio.create_task_group() as tasks:
+        with anyio.CancelScope() as scope:
+            async with Coalescer[int, Any]() as coalescer:
+                if leader == "parked":
+                    await coalescer.execute(0, anyio.lowlevel.checkpoint)
+                monkeypatch.setattr(Leaders, "_take_off", take_off)
+                with anyio.CancelScope(shield=True):
+                    caller = await start(tasks, coalescer, 1, work)
+                    assert isinstance(caller.outcome, FlightCancelledError)
+    assert work.calls == []
     assert_idle(coalescer)
 
 

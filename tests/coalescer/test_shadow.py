@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import ContextVar
+from typing import Any
 
 import anyio
 import pytest
@@ -259,3 +260,24 @@ def test_keyboard_interrupt_in_a_call_comes_out_as_it_is() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         asyncio.run(main())
+
+
+async def test_a_call_that_would_have_started_nothing_is_not_counted() -> None:
+    async with Coalescer[int, Any](shadow=True) as coalescer:
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await coalescer.execute(1, work := Work())
+        assert len(work.calls) == 1  # as without a coalescer
+        assert coalescer.statistics().calls == 0
+
+
+async def test_what_a_closed_one_has_counted_and_not_landed_can_be_seen_and_forgotten() -> None:
+    async with anyio.create_task_group() as tasks:
+        async with Coalescer[int, Any](shadow=True) as coalescer:
+            await start_many(2, tasks, coalescer, 1, work := Work())
+        (flight,) = coalescer.flights()
+        assert (flight.key, flight.waiters) == (1, 2)
+        assert coalescer.forget(1)
+        assert not coalescer.forget(1)
+        work.go.set()
+    assert_idle(coalescer)

@@ -15,8 +15,8 @@ class KeyCount(NamedTuple):
 
     :ivar key: the key
     :ivar flights: how many flights were started
-    :ivar joined: how many calls joined one: the executions that were saved, or in shadow mode
-        would have been
+    :ivar joined: how often a call joined one, or in shadow mode would have: without ``retry_on``
+        the number of executions that this saves
     """
 
     key: Hashable
