@@ -21,7 +21,7 @@ PICTURE = "pictures/scale.png"
 
 def page_of(document: Document) -> str:
     """Return the page, in Markdown."""
-    parts = (_head, _targets, _rivals, _dearer, _questions, _method)
+    parts = (_head, _targets, _rivals, _costlier, _questions, _method)
     return "\n".join(line for part in parts for line in part(document)).rstrip() + "\n"
 
 
@@ -113,8 +113,8 @@ ROLES: dict[str, tuple[tuple[str, ...], Callable[[Rival], str]]] = {
 }
 
 
-def _dearer(document: Document) -> Iterator[str]:
-    yield "## Where anyflight is dearer than a rival, and why"
+def _costlier(document: Document) -> Iterator[str]:
+    yield "## Where anyflight costs more than a rival, and why"
     yield ""
     yield from _paragraph(
         "How many times the rival's cost anyflight's is, where that is more than once; the most,",
@@ -143,17 +143,17 @@ def _mark(document: Document, rival: Rival) -> str:
 
 
 def _factors(document: Document, rival: Rival, questions: tuple[str, ...]) -> str:
-    """Say how much dearer anyflight is on each back end where it is."""
+    """Say how many times as much anyflight costs, on each back end where it costs more."""
     most: dict[str, float] = {}
     for result in document.results:
         compared = result.question in questions and result.unit == "µs"
         if compared and rival.name in result.samples:
             ratio = result.ratio(OURS.name, rival.name).median
             most[result.backend] = max(ratio, most.get(result.backend, 0))
-    dearer = [
+    costlier = [
         f"{NAMES[name]} {figure(ratio)}" for name, ratio in most.items() if ratio > NEARLY_ONE
     ]
-    return ", ".join(dearer)
+    return ", ".join(costlier)
 
 
 def _questions(document: Document) -> Iterator[str]:

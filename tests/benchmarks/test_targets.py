@@ -66,10 +66,10 @@ def test_the_page_says_which_target_was_missed() -> None:
 
 def test_the_page_names_the_rivals_that_are_cheaper_and_no_others() -> None:
     page = page_of(document())
-    dearer = page.partition("## Where anyflight is dearer")[2].partition("\n## ")[0]
-    assert "| oneflight | no | asyncio 2.10 | asyncio 2.20 | asyncio 3.00 |  |" in dearer
-    assert "coalescer" not in dearer
+    costlier = page.partition("## Where anyflight costs more")[2].partition("\n## ")[0]
+    assert "| oneflight | no | asyncio 2.10 | asyncio 2.20 | asyncio 3.00 |  |" in costlier
+    assert "coalescer" not in costlier
     page = page_of(document(safe=0.5))
-    dearer = page.partition("## Where anyflight is dearer")[2].partition("\n## ")[0]
-    assert "| coalescer | yes | asyncio 2.10 | asyncio 2.20 | asyncio 3.00 |  |" in dearer
-    assert "coalescer: the leader is a bare task" in dearer.replace("\n", " ")
+    costlier = page.partition("## Where anyflight costs more")[2].partition("\n## ")[0]
+    assert "| coalescer | yes | asyncio 2.10 | asyncio 2.20 | asyncio 3.00 |  |" in costlier
+    assert "coalescer: the leader is a bare task" in costlier.replace("\n", " ")
