@@ -173,9 +173,6 @@ class Leaders:
                 await leader.call.wait()
             except cancelled:
                 self._hand_on(leader)
-            else:
-                if current_effective_deadline() == -math.inf:
-                    self._hand_on(leader)
 
     def _park(self, leader: Leader) -> bool:
         """Let a leader wait for another flight; False if it had better end."""

@@ -248,7 +248,7 @@ async def test_law_10_what_is_queued_ends_before_the_clean_up_of_what_runs(how: 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("leader", ["parked", "new"])
-async def test_law_10_nothing_begins_that_takes_off_as_the_owner_is_cancelled(
+async def test_law_10_what_takes_off_as_the_owner_is_cancelled_is_cancelled_too(
     leader: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def take_off(leaders: Any, flight: Any) -> None:
@@ -265,7 +265,8 @@ async def test_law_10_nothing_begins_that_takes_off_as_the_owner_is_cancelled(
                 with anyio.CancelScope(shield=True):
                     caller = await start(tasks, coalescer, 1, work)
                     assert isinstance(caller.outcome, FlightCancelledError)
-    assert work.calls == []
+    # To look for that would cost each flight of a parked leader more than it is worth.
+    assert len(work.calls) == work.cancelled == (leader == "parked")
     assert_idle(coalescer)
 
 
