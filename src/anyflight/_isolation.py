@@ -96,14 +96,14 @@ def _fill(copy: BaseException, error: BaseException, memo: Memo) -> None:
 
 def _members(error: BaseException) -> Sequence[BaseException] | None:
     """Return the exceptions in the ``args`` of a group, if they are those in the group."""
-    if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        match group.args:
-            case (str(), list() | tuple() as members) if (*map(id, members),) == (
-                *map(id, group.exceptions),
-            ):
-                return members
-    return None
+    if not isinstance(error, BaseExceptionGroup):
+        return None
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    given = group.args[1] if len(group.args) > 1 else None
+    if not isinstance(given, (list, tuple)):
+        return None
+    members = cast("Sequence[BaseException]", given)
+    return members if [*map(id, members)] == [*map(id, group.exceptions)] else None
 
 
 @lru_cache(maxsize=256)  # classes can be made at run time: an unbounded cache would keep them all

@@ -7,7 +7,7 @@ is not needed.
 from __future__ import annotations
 
 import copy
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Hashable
 from typing import assert_type
 
 from anyflight import Coalescer, CoalescerStatistics, FlightCancelledError, FlightInfo, FlightState
@@ -71,7 +71,7 @@ def the_rest(users: Coalescer[int, User], lists: Coalescer[str, list[int]]) -> N
     assert_type(users.statistics().joined, int)
     assert_type(users.flights(), tuple[FlightInfo, ...])
     assert_type(users.flights()[0].state, FlightState)
-    assert_type(FlightCancelledError("gone", 42).key, object)
+    assert_type(FlightCancelledError("gone", 42).key, Hashable)
     Coalescer[str, list[int]](copy=copy.copy)
     Coalescer[str, list[int]](copy=list)
     Coalescer[str, list[int]](copy=len)  # type: ignore[arg-type]
