@@ -66,7 +66,7 @@ def _allocate(error: E, memo: Memo) -> E:
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
         copies = [_copy(each, memo) for each in group.exceptions]
-        args = (group.message, tuple(copies) if isinstance(_members(error), tuple) else copies)
+        args = (group.message, tuple(copies) if isinstance(_members(group), tuple) else copies)
     return cast("E", native.__new__(cls, *args))
 
 
