@@ -66,23 +66,25 @@ def draw_arrows(axes: Axes) -> None:
     new = "a call that may not join\nthe running flight"
     arrow(axes, [(2, 7.45), (2, 6.62)], new, (2.2, 7.2), align="left")
     arrow(axes, [(7.2, 7.45), (7.2, 6.62)], "a call, and the key is free", (7.4, 7.2), align="left")
-    arrow(axes, [(3.5, 5.85), (5.72, 5.85)], "the one before\nlands, or forget()", (4.6, 6.3))
-    arrow(axes, [(8.7, 5.85), (10.92, 5.85)], "the leader's\nfirst step", (9.8, 6.3))
+    arrow(axes, [(3.5, 5.85), (5.72, 5.85)], "that one lands,\nor is detached", (4.6, 6.3))
+    arrow(axes, [(8.7, 5.85), (10.92, 5.85)], "the leader calls\nthe function", (9.8, 6.3))
     leaves = "the last\nwaiter leaves"
     arrow(axes, [(12.8, 5.2), (12.8, 3.9)], leaves, (12.95, 4.55), align="left")
     joins = 'a call joins, if\n"finish" is set'
     arrow(axes, [(12.1, 3.9), (12.1, 5.2)], joins, (11.95, 4.55), align="right", colour=ORANGE)
     arrow(axes, [(7.2, 5.2), (7.2, 3.9)], "forget()", (7.05, 4.55), align="right")
-    arrow(axes, [(10.92, 5.4), (8.75, 3.75)], "forget()", (9.4, 4.75), align="right")
+    old = "forget(), or a call\nfinds it too old"
+    arrow(axes, [(10.92, 5.4), (8.75, 3.75)], old, (9.55, 4.8), align="right")
     arrow(axes, [(10.92, 3.15), (8.72, 3.15)], "forget()", (9.8, 3.37))
-    ends = "the work ends"
+    ends = "the work ends,\nor its time is over"
     arrow(axes, [(7.2, 2.5), (7.2, 1.42)], ends, (7.35, 2.0), align="left", colour=GREEN)
     landing = [(12.4, 2.5), (12.4, 0.85), (8.72, 0.85)]
     arrow(axes, landing, ends, (12.25, 1.9), align="right", colour=GREEN)
     landing = [(13.9, 5.85), (15.3, 5.85), (15.3, 0.4), (8.72, 0.4)]
     arrow(axes, landing, ends, (15.15, 1.9), align="right", colour=GREEN)
     landing = [(5.72, 5.45), (5.1, 5.45), (5.1, 0.85), (5.68, 0.85)]
-    arrow(axes, landing, leaves, (4.95, 3.4), align="right", colour=GREEN)
+    never = "the last waiter\nleaves, its time\nis over, or the\nowner is gone"
+    arrow(axes, landing, never, (4.95, 3.4), align="right", colour=GREEN)
     landing = [(2, 5.2), (2, 0.4), (5.68, 0.4)]
     gone = "the last waiter leaves,\nor the owner is gone"
     arrow(axes, landing, gone, (2.15, 1.9), align="left", colour=GREEN)
