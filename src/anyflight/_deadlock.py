@@ -18,7 +18,7 @@ from __future__ import annotations
 
 __all__ = ("enter", "flying", "wait_within")
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextvars import ContextVar
 from typing import TypeAlias, cast
 from weakref import ref
@@ -82,9 +82,9 @@ class _Needs:
     """What must end before something can; for one moment, in which nothing changes."""
 
     def __init__(self) -> None:
-        self._holders: dict[CapacityLimiter, Sequence[LedFlight]] = {}
+        self._holders: dict[CapacityLimiter, Collection[LedFlight]] = {}
 
-    def of(self, node: Node) -> Sequence[Node]:
+    def of(self, node: Node) -> Collection[Node]:
         """Return the needs: of a flight all of them must end, of a limiter any one."""
         if not isinstance(node, LedFlight):
             return self._holders[node]
@@ -102,7 +102,7 @@ class _Needs:
         """Whether the work of ``flight`` cannot end before this wait has."""
         return True
 
-    def _token(self, flight: LedFlight) -> Sequence[CapacityLimiter]:
+    def _token(self, flight: LedFlight) -> Collection[CapacityLimiter]:
         """Return the limiter for whose token a flight that has not begun waits, if it does."""
         limiter = flight.limiter
         if limiter is None or limiter.available_tokens > 0:
@@ -141,13 +141,13 @@ class _NeedsOfTheWork(_Needs):
             task = self._parents.get(task)
 
 
-def _holders(limiter: CapacityLimiter) -> Sequence[LedFlight]:
+def _holders(limiter: CapacityLimiter) -> Collection[LedFlight]:
     """Return the flights that hold its tokens, busy ones first; none if a stranger holds one."""
     borrowers = limiter.statistics().borrowers
     holders = [each for each in borrowers if isinstance(each, LedFlight)]
     if len(holders) < len(borrowers):
         return ()
-    return sorted(holders, key=lambda each: len(each.waits), reverse=True)
+    return dict.fromkeys(sorted(holders, key=lambda each: len(each.waits), reverse=True))
 
 
 def _way(flight: LedFlight, caller: LedFlight, needs: _Needs) -> list[Node] | None:
