@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ("CallKey", "key_maker")
 
 from collections.abc import Callable, Iterator
-from inspect import Parameter, Signature, getattr_static, isfunction, signature
+from inspect import Parameter, Signature, getattr_static, isfunction, ismethod, signature
 from reprlib import Repr
 from types import FunctionType, MethodType
 from typing import Any, cast
@@ -138,12 +138,23 @@ def _signature(func: Callable[..., object]) -> Signature:
     then different calls would seem equal. Annotations are left out: there is no use for them here,
     and from Python 3.14 on a look at them can fail, for they may name what is not defined.
     """
-    call = func if isfunction(func) else getattr_static(type(func), "__call__")
+    call: Any = func
+    if not isfunction(func):
+        call = getattr_static(type(func), "__call__")
+        if isinstance(call, (FunctionType, classmethod, staticmethod)):
+            call = cast("Any", call).__get__(func, type(func))
     if isfunction(call):
-        bare = FunctionType(call.__code__, {}, None, call.__defaults__, call.__closure__)
-        bare.__kwdefaults__ = call.__kwdefaults__
-        return signature(bare if call is func else MethodType(bare, func))
+        return signature(_bare(call))
+    if ismethod(call) and isfunction(call.__func__):
+        return signature(MethodType(_bare(call.__func__), call.__self__))
     try:
         return signature(func, follow_wrapped=False)
     except (NameError, ValueError):  # of an annotation; of a callable in C that does not tell
         return _AS_GIVEN
+
+
+def _bare(function: FunctionType) -> FunctionType:
+    """Return the function without its annotations, and without what it says that it wraps."""
+    bare = FunctionType(function.__code__, {}, None, function.__defaults__, function.__closure__)
+    bare.__kwdefaults__ = function.__kwdefaults__
+    return bare
