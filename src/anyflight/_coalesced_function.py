@@ -83,6 +83,14 @@ class CoalescedFunction(Generic[P, V]):
         """Return the value of the function, run once for all concurrent calls with this key."""
         return await self._execute(args, kwargs)
 
+    async def fresh(self, /, *args: P.args, **kwargs: P.kwargs) -> V:
+        """Make a call that joins only a flight whose function has not been called yet.
+
+        So its result is none from before this call. See ``fresh`` of :meth:`Coalescer.execute`. For
+        a class method, the class is the first argument here.
+        """
+        return await self._execute(args, kwargs, fresh=True)
+
     @property
     def __code__(self) -> CodeType:
         return type(self).__call__.__code__
@@ -123,12 +131,14 @@ class CoalescedFunction(Generic[P, V]):
             self._method = method
         return method if instance is None else _BoundFunction(method, instance)
 
-    def _execute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[Any, Any, V]:
+    def _execute(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], *, fresh: bool = False
+    ) -> Coroutine[Any, Any, V]:
         key = self._key_for(args, kwargs)
         func = cast("Callable[..., Awaitable[V]]", self.__wrapped__)
         if kwargs:
             func = partial(func, **kwargs)
-        return self.coalescer.execute(key, func, *args)
+        return self.coalescer.execute(key, func, *args, fresh=fresh)
 
     def _key_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:
         key = self._key_of(*args, **kwargs)
@@ -185,6 +195,9 @@ class _BoundFunction(CoalescedFunction[P, V]):
     async def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> V:
         return await self.__func__._execute((self.__self__, *args), kwargs)  # noqa: SLF001 - of its own class
 
+    async def fresh(self, /, *args: P.args, **kwargs: P.kwargs) -> V:
+        return await self.__func__.fresh(self.__self__, *args, **kwargs)
+
     def forget(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         return self.__func__.forget(self.__self__, *args, **kwargs)
 
@@ -207,6 +220,10 @@ class CoalescedClassMethod(Protocol[S_contra, Rest, V]):
 
     async def __call__(self, *args: Rest.args, **kwargs: Rest.kwargs) -> V:
         """Return the value of the class method."""
+        ...
+
+    async def fresh(self, owner: type[S_contra], /, *args: Rest.args, **kwargs: Rest.kwargs) -> V:
+        """Call this method of ``owner``, and join no flight that has begun."""
         ...
 
     def forget(self, owner: type[S_contra], /, *args: Rest.args, **kwargs: Rest.kwargs) -> bool:

@@ -219,6 +219,16 @@ async def test_forget_detaches_the_flight_of_that_call() -> None:
         work.go.set()
 
 
+async def test_law_5_a_fresh_call_joins_no_flight_that_has_begun() -> None:
+    async with bare.coalescer, anyio.create_task_group() as tasks:
+        await fly(tasks, lambda: bare(1))
+        await fly(tasks, lambda: bare.fresh(1), lambda: bare.fresh(y=2, x=1))
+        assert [flight.state for flight in bare.coalescer.flights()] == ["running", "queued"]
+        assert len(work.calls) == 1
+        work.go.set()
+    assert len(work.calls) == 2
+
+
 async def test_forget_goes_by_the_key_function() -> None:
     @users.coalesced(key=lambda x: x % 10)
     async def f(x: int) -> Any:

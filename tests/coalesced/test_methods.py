@@ -195,6 +195,22 @@ async def test_a_method_can_be_forgotten_for_an_instance_and_arguments() -> None
         work.go.set()
 
 
+async def test_a_method_can_be_called_fresh() -> None:
+    one = Service()
+    async with users, anyio.create_task_group() as tasks:
+        for call, fresh in (
+            (lambda: one.method(1), lambda: one.method.fresh(x=1)),
+            (lambda: Special.class_method(1), lambda: Special.class_method.fresh(Special, 1)),
+            (lambda: one.static_method(1), lambda: Service.static_method.fresh(1)),
+            (lambda: one.with_key(1), lambda: one.with_key.fresh(1)),
+        ):
+            before = len(users.flights())
+            await fly(tasks, call, fresh)
+            states = [flight.state for flight in users.flights()[before:]]
+            assert states == ["running", "queued"]
+        work.go.set()
+
+
 async def test_an_instance_is_not_kept_alive_by_a_key() -> None:
     async def call() -> weakref.ref[Service]:
         one = Service()

@@ -98,6 +98,7 @@ async def decorated_functions() -> None:
     coroutine: Coroutine[Any, Any, User] = bare(1)
     await coroutine
     assert_type(bare.forget(1, active=True), bool)
+    assert_type(await bare.fresh(1, active=True), User)
     async with bare.coalescer as opened:
         assert_type(opened, Coalescer[Any, User])
     handler: Callable[[int], Awaitable[User]] = bare
@@ -197,6 +198,7 @@ async def methods(service: Service, special: SpecialService) -> None:
     assert_type(await Service.method(service, 1), User)
     assert_type(await Service.method(special, 1), User)
     assert_type(service.method.forget(1), bool)
+    assert_type(await service.method.fresh(1), User)
     assert_type(Service.method.forget(service, 1), bool)
     assert_type(service.method.coalescer, Coalescer[Any, User])
     assert_type(Service.method.coalescer, Coalescer[Any, User])
@@ -208,6 +210,7 @@ async def class_and_static_methods(service: Service, special: SpecialService) ->
     assert_type(await service.class_method(1), User)
     assert_type(await special.class_method(1), User)
     assert_type(Service.class_method.forget(Service, 1), bool)
+    assert_type(await Service.class_method.fresh(Service, 1), User)
     assert_type(Service.class_method.coalescer, Coalescer[Any, User])
     assert_type(await Service.static_method(1), User)
     assert_type(await SpecialService.static_method(1), User)
@@ -226,6 +229,7 @@ async def wrong_arguments_of_methods(service: Service) -> None:
     await service.with_key("1")  # type: ignore[arg-type]
     await Service.method(1, 1)  # type: ignore[arg-type]
     service.method.forget("1")  # type: ignore[arg-type]
+    await service.method.fresh("1")  # type: ignore[arg-type]
     await Service.class_method("1")  # type: ignore[arg-type]
     await service.class_method("1")  # type: ignore[arg-type]
     Service.class_method.forget(1)  # type: ignore[call-arg, arg-type]
