@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anyflight import Coalescer, DeadlockError, FlightTimeoutError, _deadlock
+from anyflight._led_flight import LedFlight
 from tests.support import (
     ASYNCIO_BACKENDS,
     PENDING,
@@ -582,3 +583,64 @@ def has_circle(graph: dict[int, list[int]]) -> bool:
 
 def follows(graph: dict[int, list[int]], chain: tuple[Any, ...]) -> bool:
     return chain[0] == chain[-1] and all(to in graph[key] for key, to in pairwise(chain))
+
+
+class Graph(_deadlock._Needs):
+    """Flights, of whose needs all must end, and limiters, of whose one must."""
+
+    def __init__(self, flights: int, needs: list[list[int]]) -> None:
+        self.nodes: list[Any] = [
+            LedFlight(number, (Work, ()), Context(), None, anyio.Event())
+            if number < flights
+            else anyio.CapacityLimiter(1)
+            for number in range(len(needs))
+        ]
+        self.needs = {
+            node: [self.nodes[other] for other in others]
+            for node, others in zip(self.nodes, needs, strict=True)
+        }
+
+    def of(self, node: Any) -> Any:
+        return self.needs[node]
+
+    def can_end(self) -> set[Any]:
+        """Say it in the plainest way: from nothing, again and again until nothing more can end."""
+        ending: set[Any] = set()
+        for _ in self.nodes:
+            for node in self.nodes:
+                rule = all if isinstance(node, LedFlight) else any
+                if rule(other in ending for other in self.needs[node]):
+                    ending.add(node)
+        return ending
+
+    def reach(self, start: Any, within: set[Any]) -> set[Any]:
+        reached, unseen = {start}, [start]
+        while unseen:
+            new = set(self.needs[unseen.pop()]) & within - reached
+            reached |= new
+            unseen += new
+        return reached
+
+
+@settings(max_examples=500)
+@given(data=st.data())
+def test_law_11_what_can_never_end_is_found_as_by_the_plainest_rule(data: st.DataObject) -> None:
+    flights, limiters = data.draw(st.integers(1, 6)), data.draw(st.integers(0, 2))
+    numbers = st.integers(0, flights + limiters - 1)
+    needs = [data.draw(st.lists(numbers, max_size=4)) for _ in range(flights)]
+    needs += [data.draw(st.lists(numbers, min_size=1, max_size=4)) for _ in range(limiters)]
+    graph = Graph(flights, needs)
+    ending = graph.can_end()
+    for flight in graph.nodes[:flights]:
+        stuck = _deadlock._stuck(flight, graph)
+        assert stuck == (
+            set() if flight in ending else graph.reach(flight, {*graph.nodes}) - ending
+        )
+        for caller in graph.nodes[:flights]:
+            way = _deadlock._way(flight, caller, graph)
+            if way is not None:
+                assert (way[0], way[-1]) == (flight, caller)
+                assert set(way) <= stuck
+                assert all(to in graph.needs[one] for one, to in pairwise(way))
+            else:
+                assert flight not in stuck or caller not in graph.reach(flight, stuck)
