@@ -21,7 +21,8 @@ Run it as `python -m proof`, or `nox -s prove`; see docs/proof.md. The rooms:
     search.py           the programs of many seeds
     shrink.py           makes a program that fails smaller
     checkpoints.py      cancels somebody at each step of a program
-    faults.py           faults of published libraries, to be found by all this
+    planting.py         plants a fault, and looks for it
+    faults.py           those of published libraries, to be found by all this
     model.py            the flight table against its model
     soak.py             millions of calls, and flat memory
     mutator.py          changes a module in one place

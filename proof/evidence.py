@@ -41,6 +41,18 @@ class Evidence:
             if call.made.tick < when.tick < call.left.tick and source(call) in {one, None, call}
         ]
 
+    def may_serve(self, one: Execution, call: CallRecord) -> bool:
+        """Whether the call may wait for the execution: it has begun later, or could be joined.
+
+        It could not by a fresh call, nor when it had noticed that it was abandoned. If it was the
+        owner that was cancelled, or the leader's task, then it has waiters still, and is joined.
+        """
+        if one.key != call.plan.key:
+            return False
+        struck = one.cancelled.time == self.history.leader_cancelled.time
+        abandoned = one.cancelled.tick < min(call.made, self.gone()).tick and not struck
+        return one.began.tick > call.made.tick or not (abandoned or call.plan.fresh)
+
     def waited_throughout(self, one: Execution, when: Instant) -> bool:
         """Whether somebody surely waited for the execution from before an instant to its end."""
         return any(

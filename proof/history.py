@@ -152,8 +152,10 @@ class History:
 
     leaving: Instant = FOREVER
     """When the owner began to leave its block, or was told to."""
+    closing: Instant = FOREVER
+    """When the block came to its end, and the coalescer began to close."""
     aborted: Instant = FOREVER
-    """The same, if it was by an error or a cancellation."""
+    """When it began to leave, or was told to, if that is by an error or a cancellation."""
     closed: Instant = FOREVER
     owner: Any = PENDING
     """What came out of the block: None, CANCELLED, or an exception."""

@@ -72,6 +72,9 @@ SCENARIOS = {
     "closing while joining": _program(
         _call(), _call(LATER), _call(LATER, fresh=True), end=End("leave", LATER)
     ),
+    "closing while cleaning up": _program(
+        _call(work=CLEANING), _call(SOON, fresh=True), end=End("leave", LATER)
+    ),
     "owner cancelled": _program(
         _call(work=CLEANING), _call(SOON), _call(SOON, fresh=True), end=End("cancel", LATER)
     ),

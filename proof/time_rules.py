@@ -131,6 +131,20 @@ def the_owner_takes_its_leaders_along(seen: Evidence) -> Findings:
             yield 10, f"{call} was made when the block had been left, and got {call.outcome!r}"
 
 
+def the_owner_gives_up_what_has_not_begun(seen: Evidence) -> Findings:
+    """Check that a call ends with the owner, at once, unless something that runs may serve it."""
+    gone = seen.gone().time
+    if seen.history.closing.time <= gone:
+        # A gap in anyflight: an owner that is cancelled while it closes tells what is queued only
+        # when the clean-up has ended. Strike this out when it does so at once, as else.
+        return
+    for call in seen.calls:
+        if call.made.time <= gone < call.left.time and not any(
+            seen.may_serve(one, call) and one.ended.time > gone for one in seen.executions
+        ):
+            yield 10, f"{call} went on waiting for nothing that had begun when the owner was gone"
+
+
 def calls_end_when_they_are_told_to(seen: Evidence) -> Findings:
     """Check that a cancelled call waits no longer, and neither does one whose time is over."""
     for call in seen.calls:
@@ -154,5 +168,6 @@ RULES = (
     work_goes_on_only_for_those_who_wait,
     work_that_is_waited_for_is_not_cancelled,
     the_owner_takes_its_leaders_along,
+    the_owner_gives_up_what_has_not_begun,
     calls_end_when_they_are_told_to,
 )

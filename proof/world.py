@@ -132,8 +132,11 @@ class World:
             self._tasks.start_soon(self._later, end.at, self.cancel_owner)
             await anyio.sleep_forever()
         await _wait(end.at)
-        history.leaving = min(history.leaving, history.note(f"the owner is to {end.how}"))
-        if end.how == "fail":
+        when = history.note(f"the owner is to {end.how}")
+        history.leaving = min(history.leaving, when)
+        if end.how == "leave":
+            history.closing = when
+        else:
             history.aborted = min(history.aborted, history.leaving)
             raise OwnerError
 

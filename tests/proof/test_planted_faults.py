@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from proof.faults import FAULTS, Fault, find
+from proof.faults import FAULTS
+from proof.planting import Fault, find
 
 SEEDS = 500
 
