@@ -6,12 +6,15 @@ Run it as `python -m proof`, or `nox -s prove`; see docs/proof.md. The rooms:
     programs.py         random programs, one for each seed
     scenarios.py        small programs, one for each path through the coalescer
     ways.py             the ways to be cancelled
+    setting.py          the coalescer of a program, its limiter and its instrument
     world.py            runs a program in an event loop
     invariants.py       what must hold of the coalescer at every moment
     history.py          what happened in a run
     evidence.py         what can be concluded from that
     outcome_rules.py    rules about what each call is given
     time_rules.py       rules about when functions are called, and when calls end
+    policy_rules.py     rules about what policies promise
+    policy_outcomes.py  what a call is given because of one
     oracle.py           all rules together
     shuffled_loop.py    asyncio with a virtual clock and a seeded schedule
     trio_schedule.py    the same for Trio

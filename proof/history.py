@@ -94,6 +94,11 @@ class Execution:
     ending: str = "none"
     result: Result | None = None
 
+    @property
+    def running_now(self) -> bool:
+        """Whether it is under way."""
+        return self.ended is FOREVER
+
     def __repr__(self) -> str:
         return f"execution {self.number}"
 
