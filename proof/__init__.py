@@ -26,6 +26,7 @@ Run it as `python -m proof`, or `nox -s prove`; see docs/proof.md. The rooms:
     checkpoints.py      cancels somebody at each step of a program
     planting.py         plants a fault, and looks for it
     faults.py           those of published libraries, to be found by all this
+    policy_faults.py    those in what policies promise
     model.py            the flight table against its model
     soak.py             millions of calls, and flat memory
     mutator.py          changes a module in one place

@@ -13,6 +13,7 @@ from anyflight._flight import FlightTable
 from anyflight._outcome import Cancellation
 from anyflight._outcome import Failure as WorkFailed
 from proof.planting import Fault
+from proof.policy_faults import POLICY_FAULTS
 
 
 def _remove_by_key(land: Any) -> Any:
@@ -270,4 +271,5 @@ FAULTS = (
         "checkpoint_if_cancelled",
         _start_though_cancelled,
     ),
+    *POLICY_FAULTS,
 )

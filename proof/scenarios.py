@@ -136,6 +136,12 @@ SCENARIOS = {
         _call(Delay(0.75)),
         policies=Policies(max_join_age=0.25),
     ),
+    "age: a clean-up is never overtaken": _program(
+        Call(key="a", work=Work(lasts=LATE, cleanup=LATE), cancel=LATER),
+        _call(LATE),
+        _call(LATE, fresh=True),
+        policies=Policies(max_join_age=0.25),
+    ),
     "full: a call is refused": _program(
         _call(), _call(SOON), _call(LATER), policies=Policies(max_waiters=2)
     ),

@@ -76,6 +76,14 @@ class Setting:
         now = self.limiter.statistics()
         if not running <= now.borrowed_tokens <= now.total_tokens:
             history.remark(12, f"{running} executions run, and the limiter says: {now}")
+        # A leader that is cancelled leaves the limiter's queue some turns later, in no time.
+        time = history.clock()
+        quiet = self.policies.flight_timeout is None and all(
+            call.left.time != time for call in history.calls
+        )
+        without = sum(not each.age for each in self.coalescer.flights())
+        if quiet and now.tasks_waiting > without:
+            history.remark(3, f"{without} flights have not begun, and the limiter says: {now}")
 
     def look_at_what_is_left(self, history: History) -> None:
         """Check that nothing is left of flights when there is none any more."""
