@@ -6,12 +6,15 @@ Run it as `python -m proof`, or `nox -s prove`; see docs/proof.md. The rooms:
     programs.py         random programs, one for each seed
     scenarios.py        small programs, one for each path through the coalescer
     ways.py             the ways to be cancelled
+    setting.py          the coalescer of a program, its limiter and its instrument
     world.py            runs a program in an event loop
     invariants.py       what must hold of the coalescer at every moment
     history.py          what happened in a run
     evidence.py         what can be concluded from that
     outcome_rules.py    rules about what each call is given
     time_rules.py       rules about when functions are called, and when calls end
+    policy_rules.py     rules about what policies promise
+    policy_outcomes.py  what a call is given because of one
     oracle.py           all rules together
     shuffled_loop.py    asyncio with a virtual clock and a seeded schedule
     trio_schedule.py    the same for Trio
@@ -21,7 +24,9 @@ Run it as `python -m proof`, or `nox -s prove`; see docs/proof.md. The rooms:
     search.py           the programs of many seeds
     shrink.py           makes a program that fails smaller
     checkpoints.py      cancels somebody at each step of a program
-    faults.py           faults of published libraries, to be found by all this
+    planting.py         plants a fault, and looks for it
+    faults.py           those of published libraries, to be found by all this
+    policy_faults.py    those in what policies promise
     model.py            the flight table against its model
     soak.py             millions of calls, and flat memory
     mutator.py          changes a module in one place

@@ -17,8 +17,9 @@ from proof.checking import check_world
 from proof.history import FOREVER, PENDING
 from proof.oracle import Violation
 from proof.plans import WAYS, Program, Way
+from proof.setting import NAME
 from proof.tasks import tasks_on_asyncio
-from proof.world import NAME, World
+from proof.world import World
 
 
 class Strike(NamedTuple):

@@ -10,8 +10,9 @@ from time import perf_counter
 from proof.backends import BACKENDS
 from proof.checking import check
 from proof.checkpoints import in_the_way, strike_all, ways_on
-from proof.faults import FAULTS, find
+from proof.faults import FAULTS
 from proof.plans import Program
+from proof.planting import find
 from proof.programs import random_program
 from proof.scenarios import SCENARIOS
 from proof.search import failures, timeline

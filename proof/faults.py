@@ -1,44 +1,19 @@
 """Faults of published libraries, planted into this one: what finds none of them proves nothing.
 
-Each is the smallest change that makes anyflight behave as they did, put in place of one method
-while a block runs. They change the flight table as far as that can do it, because that decides.
+Each is the smallest change that makes anyflight behave as they did. They change the flight table as
+far as that can do it, because that decides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
-from unittest.mock import patch
 
 from anyflight import _coalescer, _leaders
 from anyflight._flight import FlightTable
 from anyflight._outcome import Cancellation
 from anyflight._outcome import Failure as WorkFailed
-from proof.search import Failure, failures
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A change that does harm."""
-
-    name: str
-    law: int
-    """The law that it breaks."""
-    seen_in: str
-    target: Any
-    """The class or module that is changed."""
-    attribute: str
-    make: Callable[[Any], Any]
-    """Makes the faulty one from the original."""
-
-    @contextmanager
-    def planted(self) -> Iterator[None]:
-        """Have the fault meanwhile."""
-        faulty = self.make(getattr(self.target, self.attribute))
-        with patch.object(self.target, self.attribute, faulty):
-            yield
+from proof.planting import Fault
+from proof.policy_faults import POLICY_FAULTS
 
 
 def _remove_by_key(land: Any) -> Any:
@@ -136,6 +111,10 @@ def _leave_the_queued_flight_on_the_ground(land: Any) -> Any:
         land(self, flight, outcome)
 
     return faulty
+
+
+def _leave_the_queued_flights_to_the_clean_up(_abort: Any) -> Any:
+    return lambda _self, _outcome: []
 
 
 def _share_the_exception(_to_raise: Any) -> Any:
@@ -253,6 +232,14 @@ FAULTS = (
         _leave_the_queued_flight_on_the_ground,
     ),
     Fault(
+        "what is queued is told nothing when the owner is gone",
+        10,
+        "a mutant of this one, which survived",
+        FlightTable,
+        "abort",
+        _leave_the_queued_flights_to_the_clean_up,
+    ),
+    Fault(
         "one exception is raised in every waiter",
         8,
         "oneflight 0.1, aiokafka#246, python/cpython#91110",
@@ -284,13 +271,5 @@ FAULTS = (
         "checkpoint_if_cancelled",
         _start_though_cancelled,
     ),
+    *POLICY_FAULTS,
 )
-
-
-def find(fault: Fault, backend: str, seeds: Iterable[int]) -> Failure | None:
-    """Return the first of the seeds that finds the law broken that the fault breaks."""
-    with fault.planted():
-        for failure in failures(backend, seeds):
-            if any(each.law == fault.law for each in failure.violations):
-                return failure
-    return None

@@ -94,6 +94,11 @@ class Execution:
     ending: str = "none"
     result: Result | None = None
 
+    @property
+    def running_now(self) -> bool:
+        """Whether it is under way."""
+        return self.ended is FOREVER
+
     def __repr__(self) -> str:
         return f"execution {self.number}"
 
@@ -152,8 +157,10 @@ class History:
 
     leaving: Instant = FOREVER
     """When the owner began to leave its block, or was told to."""
+    closing: Instant = FOREVER
+    """When the block came to its end, and the coalescer began to close."""
     aborted: Instant = FOREVER
-    """The same, if it was by an error or a cancellation."""
+    """When it began to leave, or was told to, if that is by an error or a cancellation."""
     closed: Instant = FOREVER
     owner: Any = PENDING
     """What came out of the block: None, CANCELLED, or an exception."""

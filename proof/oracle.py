@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias
 
-from proof import outcome_rules, time_rules
+from proof import outcome_rules, policy_rules, time_rules
 from proof.evidence import Evidence
 from proof.history import History
 from proof.plans import Program
@@ -29,7 +29,7 @@ class Violation(NamedTuple):
 
 Rule: TypeAlias = Callable[[Evidence], Iterator[tuple[int | None, str]]]
 
-RULES: tuple[Rule, ...] = (*outcome_rules.RULES, *time_rules.RULES)
+RULES: tuple[Rule, ...] = (*outcome_rules.RULES, *time_rules.RULES, *policy_rules.RULES)
 
 
 def violations(program: Program, history: History) -> list[Violation]:

@@ -8,7 +8,12 @@ from typing import TypeAlias
 
 import anyio
 
-from anyflight import FlightCancelledError
+from anyflight import (
+    DeadlockError,
+    FlightCancelledError,
+    FlightTimeoutError,
+    TooManyWaitersError,
+)
 from proof.evidence import Evidence, source
 from proof.history import (
     CANCELLED,
@@ -19,6 +24,7 @@ from proof.history import (
     Result,
     WorkError,
 )
+from proof.policy_outcomes import of_a_policy
 
 Findings: TypeAlias = Iterator[tuple[int | None, str]]
 
@@ -34,8 +40,9 @@ def every_call_has_an_outcome_that_it_may_have(seen: Evidence) -> Findings:
             case FlightCancelledError():
                 yield from _cancelled_flight(seen, call)
             case anyio.ClosedResourceError():
-                if min(seen.history.leaving, seen.gone()) > call.ended:
-                    yield 10, f"{call} was refused, and nobody was leaving"
+                yield from _refused_by_the_owner(seen, call)
+            case FlightTimeoutError() | TooManyWaitersError() | DeadlockError():
+                yield from of_a_policy(seen, call)
             case TimeoutError():
                 yield from _timed_out(call)
             case _ if call.outcome is CANCELLED:
@@ -85,6 +92,11 @@ def _cancelled_flight(seen: Evidence, call: CallRecord) -> Findings:
         if one.key == call.plan.key
     ):
         yield 9, f"{call} got FlightCancelledError without a reason"
+
+
+def _refused_by_the_owner(seen: Evidence, call: CallRecord) -> Findings:
+    if min(seen.history.leaving, seen.gone()) > call.ended:
+        yield 10, f"{call} was refused, and nobody was leaving"
 
 
 def _timed_out(call: CallRecord) -> Findings:
@@ -157,9 +169,15 @@ def the_statistics_add_up(seen: Evidence) -> Findings:
     if now.in_flight or now.waiting:
         yield 16, f"something stays behind: {now}"
     endings = Counter(one.ending for one in seen.executions)
-    if (now.succeeded, now.failed) != (endings["value"], endings["error"]):
+    late = endings["value"] + endings["error"] - now.succeeded - now.failed
+    if (
+        now.succeeded > endings["value"]
+        or now.failed > endings["error"]
+        or not 0 <= late <= now.timed_out
+    ):
         yield 16, f"{endings} were counted as {now}"
-    refused = sum(isinstance(call.outcome, anyio.ClosedResourceError) for call in seen.calls)
+    refusals = anyio.ClosedResourceError | TooManyWaitersError
+    refused = sum(isinstance(call.outcome, refusals) for call in seen.calls)
     joined = sum(
         isinstance(one := source(call), Execution) and call is not one.starter
         for call in seen.calls

@@ -1,5 +1,7 @@
 """What a program is: frozen data that says who calls what, when, and what becomes of it.
 
+It also says which policies the coalescer has; most programs have none.
+
 A program says nothing of the order in which tasks run that are ready at the same time: that is the
 schedule's part. Times are multiples of a quarter of a second on a virtual clock, so that many
 things fall on one moment, and so that no sum of them is ever rounded.
@@ -92,6 +94,24 @@ class End:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Policies:
+    """The options that bound sharing, or change who shares with whom."""
+
+    retry_on: tuple[Literal["error", "timeout"], ...] = ()
+    """What brings a second attempt: an error of the work, or the flight's time being over."""
+
+    tokens: int | None = None
+    """How many the limiter has; None: there is no limiter."""
+
+    flight_timeout: float | None = None
+    max_join_age: float | None = None
+    max_waiters: int | None = None
+
+    listens: bool = False
+    """Whether an instrument counts what it is told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
     """One coalescer, and all that happens to it."""
 
@@ -103,6 +123,7 @@ class Program:
     """Whether the coalescer copies values."""
 
     context: Literal["caller", "owner"] = "caller"
+    policies: Policies = Policies()
 
     def all_keys(self) -> list[str]:
         """Return every key that is called."""

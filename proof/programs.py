@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Literal
 
-from proof.plans import NOW, WAYS, Call, Delay, End, Forget, Program, Work
+from proof.plans import NOW, WAYS, Call, Delay, End, Forget, Policies, Program, Work
 
 KEYS = "abc"
 DEPTH = 2
@@ -23,6 +24,23 @@ def random_program(seed: int) -> Program:
         on_abandon=random.choice(("cancel", "cancel", "finish")),
         copies=_sometimes(random, 0.2),
         context="owner" if _sometimes(random, 0.2) else "caller",
+        policies=_policies(random),
+    )
+
+
+def _policies(random: Random) -> Policies:
+    # Most programs have none: then the oracle knows most.
+    if _sometimes(random, 2 / 3):
+        return Policies()
+    retry_on: tuple[tuple[Literal["error", "timeout"], ...], ...]
+    retry_on = ((), ("error",), ("timeout",), ("error", "timeout"))
+    return Policies(
+        retry_on=random.choice(retry_on),
+        tokens=random.choice((None, None, 1, 2)),
+        flight_timeout=random.choice((None, None, 0.5, 0.75, 1.0)),
+        max_join_age=random.choice((None, None, 0.25, 0.5)),
+        max_waiters=random.choice((None, None, 1, 2, 3)),
+        listens=_sometimes(random, 0.5),
     )
 
 

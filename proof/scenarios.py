@@ -1,8 +1,11 @@
-"""Small programs, one for each path through the coalescer: they are struck at every step."""
+"""Small programs, one for each path through the coalescer: they are struck at every step.
+
+Those with a policy are named after it.
+"""
 
 from __future__ import annotations
 
-from proof.plans import NOW, Call, Delay, End, Forget, Program, Work
+from proof.plans import NOW, Call, Delay, End, Forget, Policies, Program, Work
 
 SOON, LATER, LATE = Delay(0.0, 2), Delay(0.25), Delay(0.5)
 
@@ -17,6 +20,7 @@ def _program(
     end: End = AFTER_ALL,
     finish: bool = False,
     copies: bool = False,
+    policies: Policies = Policies(),  # noqa: B008 - it is frozen
 ) -> Program:
     return Program(
         calls=calls,
@@ -24,12 +28,16 @@ def _program(
         end=end,
         on_abandon="finish" if finish else "cancel",
         copies=copies,
+        policies=policies,
     )
 
 
 def _call(at: Delay = NOW, work: Work = LONG, *, fresh: bool = False) -> Call:
     return Call(key="a", at=at, work=work, fresh=fresh)
 
+
+FAILING = Work(lasts=LATER, ending="error")
+DEAF = Work(lasts=Delay(1.0), cleanup=LATE, stubborn=True)
 
 SCENARIOS = {
     "miss": _program(_call(work=Work(lasts=SOON))),
@@ -72,6 +80,9 @@ SCENARIOS = {
     "closing while joining": _program(
         _call(), _call(LATER), _call(LATER, fresh=True), end=End("leave", LATER)
     ),
+    "closing while cleaning up": _program(
+        _call(work=CLEANING), _call(SOON, fresh=True), end=End("leave", LATER)
+    ),
     "owner cancelled": _program(
         _call(work=CLEANING), _call(SOON), _call(SOON, fresh=True), end=End("cancel", LATER)
     ),
@@ -80,5 +91,74 @@ SCENARIOS = {
     ),
     "owner fails": _program(
         _call(work=CLEANING), _call(SOON, fresh=True), _call(LATER), end=End("fail", LATER)
+    ),
+    "retry: fly once more, together": _program(
+        _call(work=FAILING),
+        _call(SOON),
+        _call(SOON, work=FAILING),
+        policies=Policies(retry_on=("error",)),
+    ),
+    "retry: no room in the queued flight": _program(
+        _call(work=FAILING),
+        _call(SOON),
+        _call(SOON, work=Work(lasts=SOON), fresh=True),
+        _call(SOON, work=Work(lasts=SOON), fresh=True),
+        policies=Policies(retry_on=("error",), max_waiters=2),
+    ),
+    "limiter: a flight waits for its token": _program(
+        Call(key="b", work=CLEANING, cancel=LATER),
+        _call(SOON),
+        _call(LATER),
+        Call(key="c", at=LATER, work=Work(lasts=SOON)),
+        policies=Policies(tokens=1),
+    ),
+    "limiter: work that calls has the only token": _program(
+        _call(work=Work(lasts=LATER, calls=(Call(key="b", work=LONG),))),
+        Call(key="b", at=SOON, work=Work(lasts=SOON)),
+        policies=Policies(tokens=1),
+    ),
+    "deadline: work that ends with it": _program(
+        _call(),
+        _call(SOON, work=Work(lasts=SOON), fresh=True),
+        Call(key="b", work=Work(lasts=LATER)),
+        policies=Policies(flight_timeout=0.25),
+    ),
+    "deadline: work that ignores its cancellation": _program(
+        _call(work=DEAF),
+        _call(SOON, fresh=True),
+        _call(LATER, work=Work(lasts=SOON)),
+        policies=Policies(flight_timeout=0.25),
+    ),
+    "age: a flight too old to join": _program(
+        _call(work=Work(lasts=Delay(1.0), cleanup=LATER)),
+        _call(LATER, fresh=True),
+        _call(LATE),
+        _call(Delay(0.75)),
+        policies=Policies(max_join_age=0.25),
+    ),
+    "age: a clean-up is never overtaken": _program(
+        Call(key="a", work=Work(lasts=LATE, cleanup=LATE), cancel=LATER),
+        _call(LATE),
+        _call(LATE, fresh=True),
+        policies=Policies(max_join_age=0.25),
+    ),
+    "full: a call is refused": _program(
+        _call(), _call(SOON), _call(LATER), policies=Policies(max_waiters=2)
+    ),
+    "all policies together": _program(
+        _call(work=Work(lasts=LATER, ending="error", cleanup=SOON)),
+        _call(SOON, work=DEAF),
+        _call(SOON),
+        Call(key="b", at=SOON, work=CLEANING),
+        _call(LATE, fresh=True),
+        _call(Delay(0.75), work=Work(lasts=SOON)),
+        policies=Policies(
+            retry_on=("error", "timeout"),
+            tokens=2,
+            flight_timeout=0.5,
+            max_join_age=0.25,
+            max_waiters=2,
+            listens=True,
+        ),
     ),
 }

@@ -30,6 +30,8 @@ def _smaller(program: Program) -> Iterator[Program]:
         yield replace(program, on_abandon="cancel")
     if program.context != "caller":
         yield replace(program, context="caller")
+    for policies in _plainer(program.policies, keep=()):
+        yield replace(program, policies=policies)
     if program.copies:
         yield replace(program, copies=False)
     for calls in _with_one_simpler(program.calls):

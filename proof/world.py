@@ -13,7 +13,6 @@ import trio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
-from anyflight import Coalescer
 from proof.history import (
     CANCELLED,
     NOT_MADE,
@@ -24,15 +23,12 @@ from proof.history import (
     History,
     Result,
     WorkError,
-    copied,
 )
 from proof.invariants import look_at_the_table, use_again
 from proof.plans import Call, Delay, Forget, Program
+from proof.setting import NAME, Setting
 from proof.tasks import tasks_on_asyncio, tasks_on_trio
 from proof.ways import foreign_cancellation, is_cancelled_natively, on_trio, run_cancellably
-
-NAME = "under proof"
-"""The coalescer's, which the names of its leaders' tasks contain."""
 
 PATIENCE = 1000.0
 """Seconds on the virtual clock after which whoever still waits hangs. No program lasts as long."""
@@ -55,12 +51,8 @@ class World:
         self.opened = False
         self.on_trio = False
         self.cancel: Callable[[], object] | None = None
-        self._coalescer = Coalescer[str, Result](
-            name=NAME,
-            on_abandon=program.on_abandon,
-            copy=copied if program.copies else None,
-            context=program.context,
-        )
+        self._setting = Setting(program)
+        self._coalescer = self._setting.coalescer
         self._tasks: TaskGroup
 
     async def play(self) -> History:
@@ -79,7 +71,7 @@ class World:
             self.history.remark(16, "somebody waits for ever")
         else:
             self.history.statistics = self._coalescer.statistics()
-            await use_again(self._coalescer, self.program.all_keys(), self.history)
+            await use_again(self._setting, self.program.all_keys(), self.history)
         return self.history
 
     def cancel_owner(self) -> None:
@@ -118,8 +110,9 @@ class World:
                 raise
             finally:
                 history.closed = history.note(f"the owner is gone: {history.owner!r}")
-                if self._coalescer.flights() or self.leaders():
-                    history.remark(16, "flights or leaders are left when the block has been")
+                self._setting.look_at_what_is_left(history)
+                if self.leaders():
+                    history.remark(16, "leaders are left when the block has been")
 
         try:
             await run_cancellably(end.way, self, own)
@@ -132,8 +125,11 @@ class World:
             self._tasks.start_soon(self._later, end.at, self.cancel_owner)
             await anyio.sleep_forever()
         await _wait(end.at)
-        history.leaving = min(history.leaving, history.note(f"the owner is to {end.how}"))
-        if end.how == "fail":
+        when = history.note(f"the owner is to {end.how}")
+        history.leaving = min(history.leaving, when)
+        if end.how == "leave":
+            history.closing = when
+        else:
             history.aborted = min(history.aborted, history.leaving)
             raise OwnerError
 
@@ -179,7 +175,7 @@ class World:
         finally:
             record.ended = history.note(f"{record} gets {record.outcome!r}")
             self._look_at_notes(record)
-            look_at_the_table(self._coalescer, self.history)
+            look_at_the_table(self._setting, self.history)
 
     def _look_at_notes(self, record: CallRecord) -> None:
         if isinstance(record.outcome, WorkError):
@@ -199,7 +195,7 @@ class World:
         record = ForgetRecord(forget.key, when)
         self.history.forgets.append(record)
         record.answer = self._coalescer.forget(forget.key)
-        look_at_the_table(self._coalescer, self.history)
+        look_at_the_table(self._setting, self.history)
 
     # The work
 
@@ -234,14 +230,12 @@ class World:
         history, key = self.history, starter.plan.key
         number = len(history.executions)
         began = history.note(f"execution {number} of {key!r} begins, for {starter}")
-        running = [
-            one for one in history.executions if one.key == key and one.ended.tick > began.tick
-        ]
+        running = [one for one in history.executions if one.key == key and one.running_now]
         one = Execution(number, key, starter, caller.get(None), began, running)
         history.executions.append(one)
         self._look_at_the_task(one)
         worker.set(one)
-        look_at_the_table(self._coalescer, self.history)
+        look_at_the_table(self._setting, self.history)
         return one
 
     def _look_at_the_task(self, one: Execution) -> None:

@@ -7,9 +7,12 @@ import pytest
 from proof.backends import BACKENDS
 from proof.checkpoints import chances, in_the_way, strike_all
 from proof.faults import FAULTS
-from proof.plans import Way
+from proof.plans import Policies, Way
 from proof.scenarios import SCENARIOS
 
+# The eager task factory changes the order of first steps and nothing else, so it does without the
+# policies here; `python -m proof checkpoints` runs everything, in every way.
+PLAIN = [name for name, program in SCENARIOS.items() if program.policies == Policies()]
 WAYS: list[tuple[str, Way]] = [
     ("asyncio", "native"),
     ("eager", "native timeout"),
@@ -17,8 +20,15 @@ WAYS: list[tuple[str, Way]] = [
 ]
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
-@pytest.mark.parametrize(("backend", "way"), [each for each in WAYS if each[0] in BACKENDS])
+CASES = [
+    (backend, way, name)
+    for backend, way in WAYS
+    if backend in BACKENDS
+    for name in (PLAIN if backend == "eager" else SCENARIOS)
+]
+
+
+@pytest.mark.parametrize(("backend", "way", "name"), CASES)
 def test_every_law_holds_whenever_somebody_is_cancelled(backend: str, way: Way, name: str) -> None:
     program = in_the_way(SCENARIOS[name], way)
     results = list(strike_all(program, backend=backend, seed=0))
