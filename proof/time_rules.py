@@ -147,10 +147,6 @@ def the_owner_gives_up_what_has_not_begun(seen: Evidence) -> Findings:
     gone = seen.history.aborted.time
     if isinstance(seen.history.owner, RuntimeError):
         return  # a leader never ran: those who wait for its flight are told when all others ended
-    if seen.history.closing.time <= gone:
-        # A gap in anyflight: an owner that is cancelled while it closes tells what is queued only
-        # when the clean-up has ended. Strike this out when it does so at once, as else.
-        return
     for call in seen.calls:
         if call.made.time <= gone < call.left.time and not any(
             seen.may_serve(one, call) and one.ended.time > gone for one in seen.executions

@@ -158,14 +158,9 @@ class Coalescer(Decorating[K, V]):
     ) -> bool | None:
         """Close the coalescer: refuse new calls, and wait until all flights have landed."""
         self._owner.check_entered()
-        if exc_val is None:
-            self._leaders.close()
-        else:
-            self._leaders.abort()
         try:
-            return await self._owner.close(exc_type, exc_val, exc_tb)
+            return await self._leaders.end(exc_type, exc_val, exc_tb)
         finally:
-            self._leaders.clear()
             del exc_val, exc_tb  # whose frames may lead here
 
     async def execute(  # noqa: C901 - a coroutine just for the wait would cost every joiner
@@ -245,6 +240,7 @@ class Coalescer(Decorating[K, V]):
                     return value
                 if final or not self._calls.flies_once_more(flight, starter=starter):
                     return self._calls.deliver(flight, starter=starter)
+                await checkpoint_if_cancelled()  # it may have been cancelled after it was woken
                 final = True
                 flight, starter = self._calls.again(flight, (func, args), fresh=fresh)
         finally:

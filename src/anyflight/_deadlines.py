@@ -61,7 +61,7 @@ class Deadlines:
         """Forget everything: the owner has ended."""
         self._due.clear()
         if self._keeper is not None:
-            self._keeper.coro.close()  # it may never have run, see `Leaders.clear`
+            self._keeper.coro.close()  # it may never have run, see `Leaders._clear`
             self._keeper = None
 
     async def _keep(self) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Hashable
 from contextlib import suppress
 from contextvars import copy_context
 from inspect import isawaitable
+from types import TracebackType
 from typing import Any, cast
 
 from anyio import (
@@ -72,10 +73,14 @@ class Leaders:
 
     def leave(self, flight: LedFlight) -> None:
         """Take a waiter away; the last one cancels the leader, unless abandoned work goes on."""
-        if not self._table.leave(flight) or flight.leader is None:
+        if not self._table.leave(flight):
             return
-        if flight.began is None and self._deadlines is not None:
-            self._deadlines.discard(flight)  # it has landed with that
+        if flight.began is None:  # it has landed with that
+            flight.landing.set()  # which the owner may wait for
+            if self._deadlines is not None:
+                self._deadlines.discard(flight)
+        if flight.leader is None:
+            return
         # A leader on its way to its first step finds the flight landed, and need not end for that;
         # one that waits for a token would go on waiting.
         if flight.began is not None or self._limiter is not None:
@@ -85,7 +90,36 @@ class Leaders:
         """Take the flight out of the table; the one behind it takes off beside it."""
         self._promote(self._table.detach(flight))
 
-    def close(self) -> None:
+    async def end(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool:
+        """End with the block of the owner, which is left normally or with an exception."""
+        try:
+            if exc_val is None:
+                self._close()
+                await self._until_nothing_is_queued()
+            else:
+                self.abort()
+            return await self._owner.close(exc_type, exc_val, exc_tb)
+        finally:
+            self._clear()
+            del exc_val, exc_tb  # whose frames may lead here
+
+    async def _until_nothing_is_queued(self) -> None:
+        """Wait, so as to be cancelled with the owner before a leader has cleaned up."""
+        queued = [flight for flight in self._table if flight.predecessor is not None]
+        try:
+            for flight in queued:
+                await flight.landing.wait()
+        except BaseException as exc:
+            self.abort()
+            await self._owner.close(type(exc), exc, exc.__traceback__)
+            raise
+
+    def _close(self) -> None:
         """Refuse new calls, and let those end that have nothing to do."""
         self._owner.end_calls(Phase.CLOSING)
         while self._parked:
@@ -99,7 +133,7 @@ class Leaders:
         for flight in self._table.abort(OWNER_GONE):
             flight.landing.set()
 
-    def clear(self) -> None:
+    def _clear(self) -> None:
         """Give up what is left when the task group has ended: flights whose leader never ran.
 
         On asyncio that is what a native ``cancel()`` of a leader's task does before its first step.

@@ -224,7 +224,7 @@ async def test_law_10_a_cancelled_owner_starts_nothing_though_its_block_is_shiel
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("how", ["cancelled", "error"])
+@pytest.mark.parametrize("how", ["cancelled", "cancelled while closing", "error"])
 async def test_law_10_what_is_queued_ends_before_the_clean_up_of_what_runs(how: str) -> None:
     owner, work, late = Owner(), Work(slow_cleanup=True), Work()
     async with anyio.create_task_group() as tasks:
@@ -236,12 +236,37 @@ async def test_law_10_what_is_queued_ends_before_the_clean_up_of_what_runs(how: 
             owner.error = ValueError("the body failed")
             owner.leave.set()
         else:
+            if how == "cancelled while closing":
+                owner.leave.set()
+                await settle()
             owner.caller.cancel()
         await settle()
-        assert isinstance(queued.outcome, FlightCancelledError)
-        assert running.outcome is PENDING
-        work.cleaned_up.set()
+        seen = type(queued.outcome), running.outcome
+        work.cleaned_up.set()  # or what is wrong would hang
+    assert seen == (FlightCancelledError, PENDING)
+    assert owner.caller.outcome is (CANCELLED if owner.error is None else owner.error)
     assert isinstance(running.outcome, FlightCancelledError)
+    assert late.calls == []
+    assert_idle(owner.coalescer)
+
+
+@pytest.mark.anyio
+async def test_law_10_closing_does_not_wait_for_what_is_queued_and_left() -> None:
+    owner, work, late = Owner(), Work(), Work()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(owner.run)
+        await settle()
+        running = await start(tasks, owner.coalescer, 1, work, 1)
+        queued = await start(tasks, owner.coalescer, 1, late, fresh=True)
+        owner.leave.set()
+        await settle()
+        queued.cancel()
+        await settle()
+        work.go.set()
+        await settle()
+        left = owner.caller.outcome
+        owner.caller.cancel()
+    assert (left, running.value, queued.outcome) == ("left", 1, CANCELLED)
     assert late.calls == []
     assert_idle(owner.coalescer)
 

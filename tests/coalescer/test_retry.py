@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from anyflight import Coalescer, FlightCancelledError, FlightTimeoutError
+from anyflight._leaders import Leaders
 from tests.support import (
     CANCELLED,
     PENDING,
@@ -471,3 +472,26 @@ async def test_law_16_the_first_failure_is_gone_while_the_second_flight_runs() -
         assert [ref() for ref in refs] == [None]
         second.go.set()
     assert [caller.value for caller in joined] == ["done"] * 2
+
+
+@pytest.mark.parametrize("way", ["scope", "native"])
+async def test_law_15_a_call_that_is_cancelled_when_woken_makes_no_second_attempt(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def land(leaders: Any, flight: Any, outcome: Any) -> None:
+        land_alone(leaders, flight, outcome)
+        joiner.cancel()
+
+    work, land_alone = Work(fail=ValueError("no")), Leaders._land
+    async with (
+        Coalescer[int, Any](retry_on=ValueError) as coalescer,
+        anyio.create_task_group() as tasks,
+    ):
+        starter = await start(tasks, coalescer, 1, work)
+        joiner = await start(tasks, coalescer, 1, work, way=way)
+        monkeypatch.setattr(Leaders, "_land", land)
+        work.go.set()
+        await settle()
+        assert isinstance(starter.outcome, ValueError)
+        assert joiner.outcome is CANCELLED
+    assert len(work.calls) == coalescer.statistics().flights == 1
