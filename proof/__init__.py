@@ -1,6 +1,6 @@
 """The proof harness: what tries to show that a law of anyflight does not hold.
 
-Run it as `python -m proof`, or `nox -s prove`; see docs/proof.md. The rooms:
+Run it as `python -m proof`, or `nox -s prove`; see docs/proof.md. The modules:
 
     plans.py            what a program is: frozen data
     programs.py         random programs, one for each seed
