@@ -61,7 +61,9 @@ def _targets(document: Document) -> Iterator[str]:
     yield from _paragraph(
         "Each figure is the median of a ratio: to what its row names, or to the cost of the",
         "cheapest cancel-safe rival. A cell is empty where there is none. What keeps a joiner",
-        f"above {JOINER_LIMIT} is told [by parts](#{parts}).",
+        f"above {JOINER_LIMIT} is told [by parts](#{parts}). The last row goes by sizes of which",
+        "the largest are measured once, and by memory that no cache holds: a key in flight takes",
+        "about half as many bytes again as its floor.",
     )
 
 
