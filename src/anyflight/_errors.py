@@ -81,5 +81,5 @@ class DeadlockError(CoalescerError, RuntimeError):
 
     def __init__(self, message: str, key: Hashable, chain: tuple[Hashable, ...]) -> None:
         super().__init__(message, key)
-        self.args = (message, key, chain)
+        self.args: tuple[object, ...] = (message, key, chain)
         self.chain = chain

@@ -272,6 +272,31 @@ async def test_law_10_closing_does_not_wait_for_what_is_queued_and_left() -> Non
 
 
 @pytest.mark.anyio
+async def test_law_10_an_interrupt_while_the_block_closes_ends_it_and_comes_out() -> None:
+    """On Trio Ctrl-C comes where the main task waits."""
+
+    class Interrupted:
+        def __init__(self, event: anyio.Event) -> None:
+            self.set = event.set
+
+        async def wait(self) -> None:
+            raise KeyboardInterrupt
+
+    work, late = Work(), Work()
+    async with anyio.create_task_group() as tasks:
+        with pytest.raises(KeyboardInterrupt):
+            async with Coalescer[int, Any]() as coalescer:
+                running = await start(tasks, coalescer, 1, work)
+                queued = await start(tasks, coalescer, 1, late, fresh=True)
+                (flight,) = [one for one in coalescer._table if one.predecessor is not None]
+                flight.landing = Interrupted(flight.landing)
+    assert isinstance(running.outcome, FlightCancelledError)
+    assert isinstance(queued.outcome, FlightCancelledError)
+    assert late.calls == []
+    assert_idle(coalescer)
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("leader", ["parked", "new"])
 async def test_law_10_what_takes_off_as_the_owner_is_cancelled_is_cancelled_too(
     leader: str, monkeypatch: pytest.MonkeyPatch
