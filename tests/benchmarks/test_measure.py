@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import gc
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
 import anyio
@@ -12,6 +13,15 @@ from benchmarks._backends import available_backends, run_on
 from benchmarks._crowd import Call, time_together
 from benchmarks._measure import Spread, measure, spread
 from tests.benchmarks.samples import result
+
+
+@pytest.fixture(autouse=True)
+def nothing_old_to_collect() -> Iterator[None]:
+    """Before each measurement all garbage is collected: let that not walk through all tests."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def recording(order: list[str], names: str) -> dict[str, Callable[[], Awaitable[float]]]:

@@ -10,9 +10,9 @@ from proof.faults import FAULTS
 from proof.plans import Policies, Way
 from proof.scenarios import SCENARIOS
 
-# The eager task factory changes the order of first steps and nothing else, so it does without the
-# policies here; `python -m proof checkpoints` runs everything, in every way.
-PLAIN = [name for name, program in SCENARIOS.items() if program.policies == Policies()]
+# The eager task factory changes the order of first steps and nothing else, so a third of what has
+# no policies will do for it here; `python -m proof checkpoints` runs everything, in every way.
+SOME = [name for name, program in SCENARIOS.items() if program.policies == Policies()][::3]
 WAYS: list[tuple[str, Way]] = [
     ("asyncio", "native"),
     ("eager", "native timeout"),
@@ -24,7 +24,7 @@ CASES = [
     (backend, way, name)
     for backend, way in WAYS
     if backend in BACKENDS
-    for name in (PLAIN if backend == "eager" else SCENARIOS)
+    for name in (SOME if backend == "eager" else SCENARIOS)
 ]
 
 
