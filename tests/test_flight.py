@@ -172,6 +172,7 @@ class TestTransitions:
         flights.detach(detached)
         assert flights.abort(CANCELLATION) == [queued]
         assert queued.outcome is CANCELLATION
+        assert (queued.predecessor, first.successor) == (None, None)
         assert set(flights) == {first, other, detached}
 
     def test_it_lands_once(self) -> None:
