@@ -35,10 +35,7 @@ from ._outcome import Cancellation, Outcome
 
 
 class Flight:
-    """One execution of the work for one key.
-
-    Only the table writes to these fields, except where it is said who else does.
-    """
+    """One execution of the work for one key. Only the table writes here, but where it is said."""
 
     __slots__ = (
         "__weakref__",
@@ -273,10 +270,13 @@ class FlightTable(Generic[F]):
 
     def abort(self, outcome: Cancellation) -> list[F]:
         """Land every queued flight; return them. The others land when their leaders end."""
-        queued = [flight for flight in self if flight.predecessor is not None]
-        for flight in queued:
+        for flight in (queued := self.queued()):
             self.land(flight, outcome)
         return queued
+
+    def queued(self) -> list[F]:
+        """Return the flights that wait for the one before them to end."""
+        return [flight for flight in self if flight.predecessor is not None]
 
     def _tell(self, came: Callable[[Flight], None], flight: F) -> None:
         """Tell the observer of a waiter that has come, who leaves if that is interrupted."""

@@ -110,9 +110,8 @@ class Leaders:
 
     async def _until_nothing_is_queued(self) -> None:
         """Wait, so as to be cancelled with the owner before a leader has cleaned up."""
-        queued = [flight for flight in self._table if flight.predecessor is not None]
         try:
-            for flight in queued:
+            for flight in self._table.queued():
                 await flight.landing.wait()
         except BaseException as exc:
             self.abort()
