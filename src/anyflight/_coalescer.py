@@ -159,7 +159,7 @@ class Coalescer(Decorating[K, V]):
         """Close the coalescer: refuse new calls, and wait until all flights have landed."""
         self._owner.check_entered()
         try:
-            return await self._leaders.end(exc_type, exc_val, exc_tb)
+            return await self._leaders.end(exc_val)
         finally:
             del exc_val, exc_tb  # whose frames may lead here
 

@@ -15,7 +15,6 @@ from collections.abc import Hashable
 from contextlib import suppress
 from contextvars import copy_context
 from inspect import isawaitable
-from types import TracebackType
 from typing import Any, cast
 
 from anyio import (
@@ -90,23 +89,18 @@ class Leaders:
         """Take the flight out of the table; the one behind it takes off beside it."""
         self._promote(self._table.detach(flight))
 
-    async def end(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> bool:
+    async def end(self, exc: BaseException | None) -> bool:
         """End with the block of the owner, which is left normally or with an exception."""
         try:
-            if exc_val is None:
+            if exc is None:
                 self._close()
                 await self._until_nothing_is_queued()
             else:
                 self.abort()
-            return await self._owner.close(exc_type, exc_val, exc_tb)
+            return await self._owner.close(exc)
         finally:
             self._clear()
-            del exc_val, exc_tb  # whose frames may lead here
+            del exc  # whose frames may lead here
 
     async def _until_nothing_is_queued(self) -> None:
         """Wait, so as to be cancelled with the owner before a leader has cleaned up."""
@@ -115,7 +109,7 @@ class Leaders:
                 await flight.landing.wait()
         except BaseException as exc:
             self.abort()
-            await self._owner.close(type(exc), exc, exc.__traceback__)
+            await self._owner.close(exc)
             raise
 
     def _close(self) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Coroutine
 from contextvars import Context, copy_context
 from enum import Enum, auto
 from sys import get_asyncgen_hooks
-from types import TracebackType
 from typing import Any
 
 from anyio import ClosedResourceError, Event, TaskHandle, create_task_group
@@ -101,15 +100,13 @@ class Owner:
             raise RuntimeError(f"{self} was not entered")
         self.check_loop()
 
-    async def close(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> bool:
+    async def close(self, exc: BaseException | None) -> bool:
         """Wait until every leader has ended; with an exception, cancel them first."""
         try:
-            await self._task_group.__aexit__(exc_type, exc_val, exc_tb)
+            if exc is None:
+                await self._task_group.__aexit__(None, None, None)
+            else:
+                await self._task_group.__aexit__(type(exc), exc, exc.__traceback__)
         except BaseExceptionGroup as group:
             # That there is a task group is no concern of the user's, and a leader adds to it only
             # what is no Exception (KeyboardInterrupt): so one exception alone comes out as itself.
@@ -117,10 +114,10 @@ class Owner:
             if others:
                 raise
         except BaseException:
-            del exc_val, exc_tb  # whose frames lead here
+            del exc  # whose frames lead here
             raise
         else:
-            if exc_val is not None:
+            if exc is not None:
                 # The group has cancelled the block for a leader's sake and thinks that all is well.
                 raise RuntimeError(f"{self}: a leader was cancelled from outside before it began")
             # Leaders keep their cancellations to themselves, and a nursery of Trio goes by what its
@@ -131,12 +128,12 @@ class Owner:
             self.phase = Phase.CLOSED
             self._token = None
             del self._task_group, self.new_event, self.context
-        if only is exc_val or isinstance(exc_val, Exception):  # a group may be put in anew
+        if only is exc or isinstance(exc, Exception):  # a group may be put in anew
             return False
         try:
             raise only
         finally:
-            del only, exc_val, exc_tb  # whose frames may lead here
+            del only, exc  # whose frames may lead here
 
     def start(self, task: Coroutine[Any, Any, None], *, name: str) -> TaskHandle[None]:
         """Start a task. Its first step comes later, after the current one of this task."""
