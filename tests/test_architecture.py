@@ -31,18 +31,22 @@ FLOORS = {
     "_decorating": 2,
     "_flight": 2,
     "_announcer": 3,
+    "_delivery": 3,
     "_shadow": 3,
     "_led_flight": 3,
+    "_batch": 4,
     "_deadlines": 4,
-    "_deadlock": 4,
-    "_leaders": 5,
-    "_calls": 6,
-    "_coalescer": 7,
-    "_decorator": 8,
-    "__init__": 9,
-    "instrumentation": 10,
-    "instrumentation.key_counts": 10,
-    "instrumentation.logging": 10,
+    "_deadlock": 5,
+    "_leaders": 6,
+    "_batches": 7,
+    "_calls": 7,
+    "_coalescer": 8,
+    "_loader": 8,
+    "_decorator": 9,
+    "__init__": 10,
+    "instrumentation": 11,
+    "instrumentation.key_counts": 11,
+    "instrumentation.logging": 11,
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
@@ -102,6 +106,8 @@ def test_importing_the_package_loads_no_edge() -> None:
 
 def test_the_public_table() -> None:
     assert set(anyflight.__all__) == {
+        "BatchLoader",
+        "BatchLoaderStatistics",
         "CallJoined",
         "CallLeft",
         "CoalescedFunction",
@@ -117,6 +123,7 @@ def test_the_public_table() -> None:
         "FlightState",
         "FlightTimeoutError",
         "Instrument",
+        "MissingKeyError",
         "TooManyWaitersError",
         "coalesced",
     }

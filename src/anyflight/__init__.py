@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 __all__ = (
+    "BatchLoader",
+    "BatchLoaderStatistics",
     "CallJoined",
     "CallLeft",
     "CoalescedFunction",
@@ -18,6 +20,7 @@ __all__ = (
     "FlightState",
     "FlightTimeoutError",
     "Instrument",
+    "MissingKeyError",
     "TooManyWaitersError",
     "coalesced",
 )
@@ -30,9 +33,11 @@ from ._errors import (
     DeadlockError,
     FlightCancelledError,
     FlightTimeoutError,
+    MissingKeyError,
     TooManyWaitersError,
 )
 from ._events import (
+    BatchLoaderStatistics,
     CallJoined,
     CallLeft,
     CoalescerStatistics,
@@ -43,6 +48,7 @@ from ._events import (
     FlightState,
     Instrument,
 )
+from ._loader import BatchLoader
 
 # So that `repr` and pickles name what users import, and modules can be moved.
 for _name in __all__:

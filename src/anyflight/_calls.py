@@ -1,11 +1,11 @@
-"""What becomes of a call: the flight that it may join, and what it gets when that has landed."""
+"""What becomes of a call: the flight that it may join, and a second attempt if that one fails."""
 
 from __future__ import annotations
 
 __all__ = ("Calls",)
 
-from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar, cast
+from collections.abc import Hashable
+from typing import cast
 
 from anyio import current_time
 
@@ -18,13 +18,11 @@ from ._outcome import Failing, Value
 from ._owner import Owner, Phase
 from ._policies import Policies
 
-V = TypeVar("V")
 
+class Calls:
+    """Finds flights for calls, for their second attempts too."""
 
-class Calls(Generic[V]):
-    """Finds flights for calls, makes second attempts, and hands out outcomes."""
-
-    __slots__ = ("_copy", "_leaders", "_owner", "_retry_on", "_table", "join", "retried")
+    __slots__ = ("_leaders", "_owner", "_retry_on", "_table", "join", "retried")
 
     def __init__(
         self, table: FlightTable[LedFlight], owner: Owner, leaders: Leaders, policies: Policies
@@ -35,7 +33,6 @@ class Calls(Generic[V]):
         #: Joins the flight that a call may share, see `FlightTable.join`, if it is not too old.
         self.join = table.join if policies.max_join_age is None else self._join_young
         self._retry_on = policies.retry_on
-        self._copy = policies.copy
         #: How many calls flew once more.
         self.retried = 0
 
@@ -81,21 +78,3 @@ class Calls(Generic[V]):
         if flight is not None:
             return flight, False
         return self._leaders.start(failed.key, work), True
-
-    def deliver(self, flight: LedFlight, *, starter: bool) -> V:
-        """Return or raise what a waiter of a flight that has landed gets."""
-        outcome, alone = flight.outcome, flight.waiters == 1
-        if isinstance(outcome, Value):  # to be copied: else `execute` has returned it
-            copy = cast("Callable[[V], V]", self._copy)
-            value: V = outcome.to_return(copy, starter=starter, alone=alone)
-            return value
-        error = cast("Failing", outcome).to_raise(flight.key, alone=alone)
-        context = error.__context__
-        try:
-            raise error
-        finally:
-            if context is not None:
-                # If the caller is handling an exception, `raise` has put that in its place.
-                BaseException.__setattr__(error, "__context__", context)
-            # The traceback of the error holds this frame: it must not hold the error in turn.
-            del flight, outcome, error, context

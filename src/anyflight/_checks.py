@@ -7,6 +7,7 @@ __all__ = (
     "check_choice",
     "check_count",
     "check_decorated",
+    "check_delay",
     "check_duration",
     "check_exceptions",
     "check_hashable",
@@ -14,8 +15,10 @@ __all__ = (
     "check_key_function",
     "check_timeout",
     "not_awaitable",
+    "not_mapping",
 )
 
+import math
 from collections.abc import Hashable
 from functools import partial
 from inspect import (
@@ -99,12 +102,19 @@ def check_duration(value: object, argument: str) -> None:
         raise ValueError(f"{argument} must be greater than zero seconds, but is {value!r}")
 
 
-def check_count(value: object, argument: str) -> None:
-    """Raise unless ``value`` is None or a whole number of one or more."""
-    if value is None:
+def check_delay(value: object, argument: str) -> None:
+    """Raise unless ``value`` is a finite number of seconds, zero included."""
+    if value is None or not 0 <= _seconds(value, argument) < math.inf:
+        raise ValueError(f"{argument} must be zero or more seconds, and finite, but is {value!r}")
+
+
+def check_count(value: object, argument: str, *, optional: bool = True) -> None:
+    """Raise unless ``value`` is a whole number of one or more, or None if it is optional."""
+    if optional and value is None:
         return
     if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{argument} must be a whole number or None, not {_kind(value)}")
+        wanted = "a whole number or None" if optional else "a whole number"
+        raise TypeError(f"{argument} must be {wanted}, not {_kind(value)}")
     if value < 1:
         raise ValueError(f"{argument} must be one or more, not {value}")
 
@@ -136,6 +146,13 @@ def not_awaitable(func: object, result: object) -> TypeError:
         f"{_name(func)} returned {_kind(result)}, which cannot be awaited: "
         "pass an async function, or wrap a blocking one with anyio.to_thread.run_sync"
     )
+
+
+def not_mapping(func: object, result: object) -> TypeError:
+    """Return the error for a batch function that returns something else than a mapping."""
+    kind = _kind(result)
+    hint = ": write dict(zip(keys, values))" if isinstance(result, (list, tuple)) else ""
+    return TypeError(f"{_name(func)} must return a mapping from keys to values, not {kind}{hint}")
 
 
 def _seconds(value: object, argument: str) -> float:

@@ -20,6 +20,7 @@ from ._calls import Calls
 from ._checks import check_callable, check_hashable, check_timeout
 from ._deadlock import flying, wait_within
 from ._decorating import Decorating
+from ._delivery import deliver
 from ._errors import TooManyWaitersError, shortened
 from ._events import CoalescerStatistics, FlightInfo, Instrument
 from ._flight import FlightTable
@@ -140,7 +141,7 @@ class Coalescer(Decorating[K, V]):
         # What is in the table in shadow mode is led by nobody.
         led: FlightTable[Any] = FlightTable(keep_abandoned=False) if shadow else self._table
         self._leaders = Leaders(led, self._owner, policies)
-        self._calls: Calls[V] = Calls(led, self._owner, self._leaders, policies)
+        self._calls = Calls(led, self._owner, self._leaders, policies)
 
     def __repr__(self) -> str:
         return f"<{self._owner}, {len(self._table)} in flight>"
@@ -239,7 +240,8 @@ class Coalescer(Decorating[K, V]):
                     value: V = flight.outcome.value
                     return value
                 if final or not self._calls.flies_once_more(flight, starter=starter):
-                    return self._calls.deliver(flight, starter=starter)
+                    alone = flight.waiters == 1
+                    return deliver(flight, self._copy, starter=starter, alone=alone)
                 await checkpoint_if_cancelled()  # it may have been cancelled after it was woken
                 final = True
                 flight, starter = self._calls.again(flight, (func, args), fresh=fresh)

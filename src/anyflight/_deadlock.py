@@ -1,10 +1,12 @@
 """Refusing the call that would make a flight wait for itself.
 
 A call made by the work of a flight is known by a context variable, which child tasks and threads
-inherit. While such a call waits, its flight keeps a record of it. A flight can end
+inherit. While such a call waits, its flight keeps a record of it. For a key of a `BatchLoader` the
+work is that of its batch. A flight can end
 
 - if it runs, when every flight that it waits for can end;
 - if it is queued, when the one before it can end;
+- if it is that of a key in a batch, when the batch can end;
 - if it waits for a token of a full limiter, when one holder of a token can end; of a holder that is
   no flight it is assumed. A flight that has landed at its deadline is a holder for as long as its
   work goes on.
@@ -16,20 +18,22 @@ a flight that waits for nothing closes no circle.
 
 from __future__ import annotations
 
-__all__ = ("enter", "flying", "wait_within")
+__all__ = ("Waits", "enter", "flying", "wait_within")
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import TypeAlias, cast
 from weakref import ref
 
 from anyio import CapacityLimiter, get_current_task, get_running_tasks
 
+from ._batch import Batch, KeyFlight
 from ._errors import DeadlockError, shortened
+from ._flight import Flight
 from ._led_flight import Leader, LedFlight, Wait
 
 #: What can be waited for: the landing of a flight, or a token of a limiter.
-Node: TypeAlias = LedFlight | CapacityLimiter
+Node: TypeAlias = LedFlight | KeyFlight | CapacityLimiter
 
 #: The flight whose work runs here. A weak reference: a task or a connection that outlives the
 #: flight keeps the context in which it was made, and shall not keep a value with it.
@@ -41,41 +45,80 @@ def enter(flight: LedFlight) -> None:
     flying.set(ref(flight))
 
 
-async def wait_within(flight: LedFlight) -> None:
+async def wait_within(flight: LedFlight | KeyFlight) -> None:
     """Wait for the landing of ``flight`` in the work of another, as `flying` tells.
 
     :raises DeadlockError: if ``flight`` waits for that one
     """
-    reference = flying.get(None)
-    caller = None if reference is None else reference()
-    if caller is None or (caller.outcome is not None and caller.limiter is None):
-        del caller  # it has landed, and holds no token: nothing waits for this task
+    with Waits((flight,)):
         await flight.landing.wait()
-        return
-    wait = Wait(flight, get_current_task().id)
-    caller.waits[wait] = None
-    try:
-        _refuse_circle(caller, flight)
-        await flight.landing.wait()
-    finally:
-        del caller.waits[wait]
-        del caller, flight, wait  # an error that comes out of here leads to this frame
 
 
-def _refuse_circle(caller: LedFlight, flight: LedFlight) -> None:
-    """Raise if the wait of ``caller`` for ``flight``, the last of its waits, closes a circle."""
+class Waits:
+    """The waits of one call for flights, known to the flight in whose work it was made, if any.
+
+    To enter it raises :exc:`DeadlockError` if one of ``flights`` waits for that one.
+    """
+
+    __slots__ = ("_caller", "_waits")
+
+    def __init__(self, flights: Sequence[LedFlight | KeyFlight]) -> None:
+        reference = flying.get(None)
+        caller = None if reference is None else reference()
+        if caller is not None and caller.outcome is not None and caller.limiter is None:
+            caller = None  # it has landed, and holds no token: nothing waits for this task
+        self._caller = caller
+        if caller is not None:
+            task_id = get_current_task().id
+            self._waits = [Wait(flight, task_id) for flight in flights]
+
+    def __enter__(self) -> None:
+        if self._caller is None:
+            return
+        self._caller.waits.update(dict.fromkeys(self._waits))
+        try:
+            for wait in self._waits:
+                _refuse_circle(self._caller, wait.flight)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        if self._caller is not None:
+            for wait in self._waits:
+                del self._caller.waits[wait]
+            # An error that comes out of here leads to frames that hold this.
+            self._caller = None
+            self._waits.clear()
+
+
+def _refuse_circle(caller: LedFlight, flight: LedFlight | KeyFlight) -> None:
+    """Raise if the wait of ``caller`` for ``flight``, one of its waits, closes a circle."""
     if _way(flight, caller, _Needs()) is None:
         return
     way = _way(flight, caller, _NeedsOfTheWork())  # expensive, hence only now
     if way is None:
         return
-    chain = (caller.key, *(each.key for each in way if isinstance(each, LedFlight)))
+    keys = tuple(_keys(way))
+    chain = (keys[-1], *keys)
     raise DeadlockError(
-        f"the flight for key {shortened(caller.key)} would wait for itself: "
+        f"the flight for key {shortened(chain[0])} would wait for itself: "
         + " waits for ".join(map(shortened, chain)),
         flight.key,
         chain,
     )
+
+
+def _keys(way: list[Node]) -> Iterator[Hashable]:
+    """Yield the keys along a way; for a batch the one that led into it, else its first."""
+    before: Node | None = None
+    for node in way:
+        if isinstance(node, Batch):
+            if not isinstance(before, KeyFlight):
+                yield next(iter(node.flights)).key
+        elif isinstance(node, Flight):
+            yield node.key
+        before = node
 
 
 class _Needs:
@@ -86,10 +129,12 @@ class _Needs:
 
     def of(self, node: Node) -> Collection[Node]:
         """Return the needs: of a flight all of them must end, of a limiter any one."""
-        if not isinstance(node, LedFlight):
+        if isinstance(node, CapacityLimiter):
             return self._holders[node]
         if node.predecessor is not None:
             return (node.predecessor,)
+        if isinstance(node, KeyFlight):
+            return () if node.batch is None else (node.batch,)
         if node.began is None:
             return self._token(node)
         return [
@@ -150,7 +195,7 @@ def _holders(limiter: CapacityLimiter) -> Collection[LedFlight]:
     return dict.fromkeys(sorted(holders, key=lambda each: len(each.waits), reverse=True))
 
 
-def _way(flight: LedFlight, caller: LedFlight, needs: _Needs) -> list[Node] | None:
+def _way(flight: LedFlight | KeyFlight, caller: LedFlight, needs: _Needs) -> list[Node] | None:
     """Return a shortest way from ``flight`` to ``caller`` through what can never end.
 
     None if there is none: then this call closes no circle, though ``flight`` may wait for one.
@@ -172,7 +217,7 @@ def _way(flight: LedFlight, caller: LedFlight, needs: _Needs) -> list[Node] | No
     return way[::-1]
 
 
-def _stuck(flight: LedFlight, needs: _Needs) -> set[Node]:
+def _stuck(flight: LedFlight | KeyFlight, needs: _Needs) -> set[Node]:
     """Return all that ``flight`` needs, itself included, and that can never end; or nothing.
 
     It stops as soon as ``flight`` is found to be able to end. What is found last is looked into
@@ -186,7 +231,7 @@ def _stuck(flight: LedFlight, needs: _Needs) -> set[Node]:
         if node in missing:
             continue
         others = needs.of(node)
-        missing[node] = len(others) if isinstance(node, LedFlight) else 1
+        missing[node] = len(others) if isinstance(node, Flight) else 1
         for other in others:
             needed_by.setdefault(other, []).append(node)
             if other not in missing:

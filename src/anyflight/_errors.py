@@ -11,6 +11,7 @@ __all__ = (
     "DeadlockError",
     "FlightCancelledError",
     "FlightTimeoutError",
+    "MissingKeyError",
     "TooManyWaitersError",
     "shortened",
 )
@@ -83,3 +84,7 @@ class DeadlockError(CoalescerError, RuntimeError):
         super().__init__(message, key)
         self.args: tuple[object, ...] = (message, key, chain)
         self.chain = chain
+
+
+class MissingKeyError(CoalescerError, KeyError):
+    """Raised by ``BatchLoader.load`` if the batch function returned nothing for the key."""

@@ -4,6 +4,7 @@
 # whoever uses it, in the module that these classes say they are from, which is the package.
 
 __all__ = (
+    "BatchLoaderStatistics",
     "CallJoined",
     "CallLeft",
     "CoalescerStatistics",
@@ -114,6 +115,45 @@ class CoalescerStatistics:
     timed_out: int
     in_flight: int
     waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLoaderStatistics:
+    """What a batch loader has done since it was made, and what it is doing now.
+
+    A call is one key asked for, by ``load`` or ``load_many``. At every moment::
+
+        calls == flights + joined + refused
+        flights == succeeded + failed + cancelled + timed_out + in_flight
+
+    :ivar calls: keys asked for; not those of calls with wrong arguments, nor of calls that were
+        cancelled before they could start a flight
+    :ivar flights: flights started: keys for which there was none to join
+    :ivar joined: how often a key was asked for of which a flight was pending or running
+    :ivar refused: calls refused because the loader was closing or closed; one of ``load_many``
+        counts once
+    :ivar succeeded: flights that landed with a value
+    :ivar failed: flights that landed with an error, or with no value
+    :ivar cancelled: flights that ended by cancellation, or before they were in a running batch
+    :ivar timed_out: flights whose batch took longer than ``flight_timeout``
+    :ivar in_flight: flights in the air now, those in a pending batch included
+    :ivar waiting: keys that calls wait for now, each as often as it is waited for
+    :ivar batches: how often the batch function was called
+    :ivar loaded: how many keys it was given; ``loaded / batches`` is the mean size of a batch
+    """
+
+    calls: int
+    flights: int
+    joined: int
+    refused: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    timed_out: int
+    in_flight: int
+    waiting: int
+    batches: int
+    loaded: int
 
 
 @dataclass(frozen=True, slots=True)

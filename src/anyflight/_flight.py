@@ -65,7 +65,7 @@ class Flight:
         #: Written once, by the landing, after the flight has left the table; or by the leaders, if
         #: an interrupt has come in the midst of that.
         self.outcome: Outcome[Any] | None = None
-        #: When it was added. Written once by the observer, if the table has one, for itself alone.
+        #: When it was added. Written once, by the observer if there is one, for itself alone.
         self.added: float
 
     @property
@@ -165,13 +165,12 @@ class FlightTable(Generic[F]):
     def overdue(self, key: Hashable, now: float) -> F | None:
         """Return the flight of ``key`` if it could be joined but for its age; then `detach` it.
 
-        An abandoned one that is being cancelled stays: what is queued must not overlap with its
-        clean-up.
+        One that is being cancelled stays: what is queued must not overlap with its clean-up.
         """
         flight = self.current(key)
         if flight is None or flight.began is None or now - flight.began <= self._max_join_age:
             return None
-        return flight if flight.waiters or self._keep_abandoned else None
+        return flight if flight.waiters or self._goes_on(flight) else None
 
     def join(self, key: Hashable, *, fresh: bool) -> F | None:
         """Add a waiter to the flight of ``key`` that it may share, and return that flight.
@@ -187,7 +186,7 @@ class FlightTable(Generic[F]):
         if flight.outcome is not None:  # left behind by a key whose hash changed in flight
             del self._current[key]
             return None
-        if flight.began is not None and (fresh or not (flight.waiters or self._keep_abandoned)):
+        if flight.began is not None and (fresh or not (flight.waiters or self._goes_on(flight))):
             flight = flight.successor
             if flight is None:
                 return None
@@ -241,7 +240,7 @@ class FlightTable(Generic[F]):
         if flight.began is None:
             self.land(flight, Cancellation("every waiter left before its function was called"))
             return True
-        return not self._keep_abandoned
+        return not self._goes_on(flight)
 
     def land(self, flight: F, outcome: Outcome[Any]) -> F | None:
         """End a flight; return the one behind it, which takes off now.
@@ -278,6 +277,10 @@ class FlightTable(Generic[F]):
         """Return the flights that wait for the one before them to end."""
         return [flight for flight in self if flight.predecessor is not None]
 
+    def _goes_on(self, _flight: F) -> bool:
+        """Whether it goes on, and may be joined, though it has begun and every waiter has left."""
+        return self._keep_abandoned
+
     def _tell(self, came: Callable[[Flight], None], flight: F) -> None:
         """Tell the observer of a waiter that has come, who leaves if that is interrupted."""
         try:
@@ -300,8 +303,7 @@ class FlightTable(Generic[F]):
     def _remove_current(self, flight: F) -> F | None:
         """Take a current flight out, and return its successor, which takes its place.
 
-        A flight removes only itself: one whose key has changed its hash under way finds another in
-        its place, or none.
+        A flight removes only itself: if its key's hash has changed, another may be in its place.
         """
         successor, flight.successor = flight.successor, None
         if successor is not None:

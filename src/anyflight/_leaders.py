@@ -13,12 +13,13 @@ __all__ = ("MAX_PARKED", "Leaders")
 import math
 from collections.abc import Hashable
 from contextlib import suppress
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from inspect import isawaitable
 from typing import Any, cast
 
 from anyio import (
     CapacityLimiter,
+    Event,
     current_effective_deadline,
     current_time,
     get_cancelled_exc_class,
@@ -60,15 +61,19 @@ class Leaders:
         if self._owner.hook_is_shared:
             self._owner.check_loop()
         # It may be queued, and started from another task: the caller's context is here and now.
-        context = (
-            copy_context() if self._policies.context == "caller" else self._owner.context.copy()
-        )
+        context = self._context()
         flight = LedFlight(key, work, context, self._limiter, self._owner.new_event())
         self._table.add(flight)
         # An instrument that was told of it may have forgotten the one in front: then it is off.
         if flight.predecessor is None and flight.leader is None:
             self._take_off(flight)
         return flight
+
+    def _context(self) -> Context:
+        """Return the context for work of which the starter's call is being made."""
+        if self._policies.context == "caller":
+            return copy_context()
+        return self._owner.context.copy()
 
     def leave(self, flight: LedFlight) -> None:
         """Take a waiter away; the last one cancels the leader, unless abandoned work goes on."""
@@ -105,12 +110,16 @@ class Leaders:
     async def _until_nothing_is_queued(self) -> None:
         """Wait, so as to be cancelled with the owner before a leader has cleaned up."""
         try:
-            for flight in self._table.queued():
-                await flight.landing.wait()
+            for landing in self._queued():
+                await landing.wait()
         except BaseException as exc:
             self.abort()
             await self._owner.close(exc)
             raise
+
+    def _queued(self) -> list[Event]:
+        """Return the landings of the flights that are queued."""
+        return [flight.landing for flight in self._table.queued()]
 
     def _close(self) -> None:
         """Refuse new calls, and let those end that have nothing to do."""

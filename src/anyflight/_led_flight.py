@@ -6,11 +6,14 @@ __all__ = ("Leader", "LedFlight", "Wait", "Work")
 
 from collections.abc import Awaitable, Callable, Hashable
 from contextvars import Context
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anyio import CapacityLimiter, Event, TaskHandle
 
 from ._flight import Flight
+
+if TYPE_CHECKING:
+    from ._batch import KeyFlight
 
 #: The starter's function and arguments.
 Work: TypeAlias = tuple[Callable[..., Awaitable[Any]], tuple[Any, ...]]
@@ -73,7 +76,7 @@ class Wait:
 
     __slots__ = ("flight", "task_id")
 
-    def __init__(self, flight: LedFlight, task_id: int) -> None:
+    def __init__(self, flight: LedFlight | KeyFlight, task_id: int) -> None:
         #: The flight that it waits for.
         self.flight = flight
         #: The task that waits, as `anyio.TaskInfo` calls it.

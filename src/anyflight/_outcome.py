@@ -8,6 +8,7 @@ __all__ = (
     "Expiry",
     "Failing",
     "Failure",
+    "Missing",
     "Outcome",
     "Value",
     "judge",
@@ -23,7 +24,7 @@ from typing import ClassVar, Generic, TypeAlias, TypeVar, cast, final
 
 from anyio import current_effective_deadline, get_cancelled_exc_class
 
-from ._errors import FlightCancelledError, FlightTimeoutError, shortened
+from ._errors import FlightCancelledError, FlightTimeoutError, MissingKeyError, shortened
 from ._events import FlightOutcome
 from ._isolation import copied_or_shared, isolated_copy
 
@@ -147,8 +148,24 @@ class Expiry:
         return FlightTimeoutError(message, key)
 
 
+@final
+class Missing:
+    """The work was done, and had nothing for this key."""
+
+    __slots__ = ()
+    kind: ClassVar = FlightOutcome.FAILED
+
+    def matches(self, types: type[Exception] | tuple[type[Exception], ...]) -> bool:
+        """Whether waiters get an error of one of these classes."""
+        return issubclass(MissingKeyError, types)
+
+    def to_raise(self, key: Hashable, *, alone: bool) -> Exception:  # noqa: ARG002 - as of Failure
+        """Return what a waiter shall raise."""
+        return MissingKeyError(f"there is no value for key {shortened(key)}", key)
+
+
 #: How a flight ends that brings no value.
-Failing: TypeAlias = Failure | Cancellation | Expiry
+Failing: TypeAlias = Failure | Cancellation | Expiry | Missing
 Outcome: TypeAlias = Value[V] | Failing
 
 OWNER_GONE = Cancellation("its owner was cancelled, or left by an error")

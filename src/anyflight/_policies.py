@@ -1,10 +1,10 @@
-"""The options of a coalescer, checked."""
+"""The options of a coalescer, and of a batch loader, checked."""
 
 from __future__ import annotations
 
-__all__ = ("Policies",)
+__all__ = ("Batching", "Policies")
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from ._checks import (
     check_callable,
     check_choice,
     check_count,
+    check_delay,
     check_duration,
     check_exceptions,
     check_instance,
@@ -26,16 +27,16 @@ class Policies:
     """What :class:`Coalescer` was given; its docstring says what each of them means."""
 
     name: str
-    on_abandon: Literal["cancel", "finish"]
-    retry_on: type[Exception] | tuple[type[Exception], ...]
     flight_timeout: float | None
-    max_join_age: float | None
-    max_waiters: int | None
     limiter: CapacityLimiter | None
     copy: Callable[[Any], Any] | None
     context: Literal["caller", "owner"]
     instruments: Iterable[Instrument]
-    shadow: bool
+    on_abandon: Literal["cancel", "finish"] = "cancel"
+    retry_on: type[Exception] | tuple[type[Exception], ...] = ()
+    max_join_age: float | None = None
+    max_waiters: int | None = None
+    shadow: bool = False
 
     def __post_init__(self) -> None:
         check_choice(self.on_abandon, "on_abandon", ("cancel", "finish"))
@@ -52,3 +53,19 @@ class Policies:
         object.__setattr__(self, "instruments", tuple(self.instruments))  # it may be an iterator
         for instrument in self.instruments:
             check_instance(instrument, "each of instruments", Instrument)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batching:
+    """What :class:`BatchLoader` was given beside policies."""
+
+    load_batch: Callable[[list[Any]], Awaitable[Any]]
+    max_batch_size: int
+    max_delay: float
+    max_concurrent_batches: int
+
+    def __post_init__(self) -> None:
+        check_callable(self.load_batch, "load_batch")
+        check_count(self.max_batch_size, "max_batch_size", optional=False)
+        check_delay(self.max_delay, "max_delay")
+        check_count(self.max_concurrent_batches, "max_concurrent_batches", optional=False)

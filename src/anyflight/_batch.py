@@ -1,0 +1,66 @@
+"""A batch: one execution for many keys, each of which has a flight of its own.
+
+For its leader a batch is a flight like any other. What it is for its keys is written here: they are
+waited for, joined and left one by one, begin with the batch and land with it. A key's flight is
+
+- queued, if the running flight of its key must end first. It is in no batch then;
+- in a batch that has not begun, which it leaves if its last waiter does;
+- in a batch that runs, where it stays whatever happens to it.
+"""
+
+from __future__ import annotations
+
+__all__ = ("Batch", "KeyFlight", "KeyTable")
+
+from collections.abc import Awaitable, Callable, Hashable
+from contextvars import Context
+from typing import Any
+
+from anyio import CapacityLimiter, Event
+
+from ._flight import Flight, FlightTable
+from ._led_flight import LedFlight
+
+
+class KeyFlight(Flight):
+    """The flight of a key, which has its leader in common with others."""
+
+    __slots__ = ("batch", "context", "landing")
+
+    def __init__(self, key: Hashable) -> None:
+        super().__init__(key)
+        #: The batch that it is part of: None before it is in one, and from the landing on.
+        self.batch: Batch | None = None
+        #: Of the call that started it, if it was queued: for a batch that it may have to open.
+        self.context: Context | None = None
+        #: Set by the landing: what the waiters wait for. It is the batch's, but for one that was
+        #: queued, whose waiters were there before its batch. Written before anybody waits.
+        self.landing: Event
+
+
+class Batch(LedFlight):
+    """A flight for many keys. Its one waiter is the loader, on behalf of the keys."""
+
+    __slots__ = ("flights", "wanted")
+
+    def __init__(
+        self,
+        load: Callable[[Batch], Awaitable[Any]],
+        context: Context,
+        slots: CapacityLimiter,
+        landing: Event,
+    ) -> None:
+        super().__init__(object(), (load, (self,)), context, slots, landing)
+        #: The flights of its keys, in the order of arrival. Fixed by its beginning.
+        self.flights: dict[KeyFlight, None] = {}
+        #: How many of these somebody waits for. With none left it is abandoned.
+        self.wanted = 0
+
+
+class KeyTable(FlightTable[KeyFlight]):
+    """The flights of keys. One that every waiter has left may be joined while its batch goes on."""
+
+    __slots__ = ()
+
+    def _goes_on(self, flight: KeyFlight) -> bool:
+        return flight.batch is not None and flight.batch.wanted > 0

@@ -1,0 +1,295 @@
+"""The batches: which of them a key goes in, when one goes, and what its keys get.
+
+A batch goes through these states; each arrow is one method here::
+
+    GATHERING --> READY --> TAKEN OFF --> BEGUN --> LANDED
+    (a delay)  (no slot)  (its leader)  (keys fixed)
+
+1. At most one batch gathers: it takes every key that may be loaded now, until it has begun or is
+   full. So it takes more while it is ready, and while its leader waits for a token of the limiter.
+2. A batch is ready when it is full or its delay is over; without a delay, at once. That gives its
+   leader the turn of the event loop after that of the first key: what could run then, has run.
+3. A batch that is ready takes off when a slot is free, and gives the slot back when it lands. The
+   one that gathers need not be ready if it has been waiting for a slot.
+4. ``batch.limiter`` is what it waits for: the slots, until it has one.
+5. The keys that every waiter has left are in no batch that has not begun.
+"""
+
+from __future__ import annotations
+
+__all__ = ("Batches",)
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from contextvars import Context
+from inspect import isawaitable
+from itertools import repeat
+from typing import Any, cast
+
+from anyio import CapacityLimiter, Event
+
+from ._batch import Batch, KeyFlight, KeyTable
+from ._checks import not_awaitable, not_mapping
+from ._deadlines import Deadlines
+from ._flight import FlightTable
+from ._leaders import Leaders
+from ._led_flight import LedFlight
+from ._outcome import OWNER_GONE, Failure, Missing, Outcome, Value
+from ._owner import Owner, Phase
+from ._policies import Batching, Policies
+
+MISSING = object()
+
+
+class Batches(Leaders):
+    """Starts batches, and their leaders."""
+
+    __slots__ = (
+        "_batching",
+        "_delays",
+        "_gathering",
+        "_keys",
+        "_ready",
+        "_slots",
+        "loaded",
+        "started",
+    )
+
+    def __init__(
+        self, keys: KeyTable, owner: Owner, policies: Policies, batching: Batching
+    ) -> None:
+        super().__init__(BatchTable(self._landed), owner, policies)
+        self._keys = keys
+        self._batching = batching
+        self._gathering: Batch | None = None
+        #: Those that have everything but a slot, the oldest first.
+        self._ready: dict[Batch, None] = {}
+        self._slots: CapacityLimiter
+        delay = batching.max_delay
+        self._delays = Deadlines(owner, delay, self._go) if delay else None
+        #: How many batches have begun, and how many keys were in them.
+        self.started = 0
+        self.loaded = 0
+
+    def open(self) -> None:
+        """Be ready for keys, in the event loop of the owner."""
+        self._slots = CapacityLimiter(self._batching.max_concurrent_batches)
+
+    def join(self, key: Hashable, *, fresh: bool) -> KeyFlight | None:
+        """Add a waiter to the flight of ``key`` that it may share, see `FlightTable.join`."""
+        flight = self._keys.join(key, fresh=fresh)
+        if flight is not None and flight.waiters == 1:  # all had left it: its batch runs for others
+            cast("Batch", flight.batch).wanted += 1
+        return flight
+
+    def add(self, key: Hashable) -> KeyFlight:
+        """Add a flight with one waiter; it is queued, or in a batch."""
+        if self._owner.hook_is_shared:
+            self._owner.check_loop()
+        flight = KeyFlight(key)
+        self._keys.add(flight)
+        if flight.predecessor is not None:
+            flight.context, flight.landing = self._context(), self._owner.new_event()
+        elif flight.batch is None:  # else an instrument has let it go, see `Leaders.start`
+            self._board(flight)
+        return flight
+
+    def leave_key(self, flight: KeyFlight) -> None:
+        """Take a waiter away; the last one takes the key out, or gives up the batch."""
+        if flight.outcome is not None:
+            return
+        self._keys.leave(flight)
+        if flight.waiters:
+            return
+        batch = flight.batch
+        if flight.began is None:  # it has landed with that
+            flight.landing.set()  # which the owner may wait for, if it was queued
+            if batch is None:
+                return
+            flight.batch = None
+            del batch.flights[flight]
+        batch = cast("Batch", batch)
+        batch.wanted -= 1
+        if not batch.wanted:
+            self.leave(batch)
+
+    def detach_key(self, flight: KeyFlight) -> None:
+        """Take the flight of a key out of the table; the one behind it goes into the next batch."""
+        successor = self._keys.detach(flight)
+        if successor is not None:
+            self._board(successor)
+
+    def abort(self) -> None:
+        """Refuse new calls, and give up what has not begun; the task group cancels what has."""
+        super().abort()
+        for flight in self._keys.abort(OWNER_GONE):
+            flight.landing.set()
+        for batch in self._waiting():
+            self._land(batch, OWNER_GONE)
+
+    def _landed(self, batch: Batch) -> None:
+        """Give each key its outcome, and let the next batch go."""
+        if batch is self._gathering:
+            self._gathering = None
+        self._ready.pop(batch, None)
+        if self._delays is not None:
+            self._delays.discard(batch)
+        del batch.work  # which leads back to it
+        for flight in self._land_keys(batch):
+            self._board(flight)
+        self._give_back_slot(batch)
+
+    def _land_keys(self, batch: Batch) -> list[KeyFlight]:
+        """Land the flights of the keys, and wake their waiters; return those behind them."""
+        outcome = cast("Outcome[list[Outcome[Any]]]", batch.outcome)
+        outcomes: Iterable[Outcome[Any]]
+        outcomes = outcome.value if isinstance(outcome, Value) else repeat(outcome)
+        behind: list[KeyFlight] = []
+        try:
+            for flight, its_outcome in zip(batch.flights, outcomes, strict=False):
+                flight.batch = None
+                successor = self._keys.land(flight, its_outcome)
+                if successor is not None:
+                    behind.append(successor)
+        finally:
+            for flight in batch.flights:
+                if flight.outcome is None:  # a KeyboardInterrupt, as in `Leaders._land`
+                    flight.outcome = OWNER_GONE
+                flight.landing.set()
+        return behind
+
+    def _board(self, flight: KeyFlight) -> None:
+        """Put the flight of a key that may be loaded now into the batch that gathers."""
+        opened = self._gathering is None
+        if self._gathering is None:
+            self._gathering = self._open(flight.context or self._context())
+        batch = flight.batch = self._gathering
+        if flight.context is None:
+            flight.landing = batch.landing
+        batch.flights[flight] = None
+        batch.wanted += 1
+        full = len(batch.flights) >= self._batching.max_batch_size
+        if full:
+            self._gathering = None
+        if self._delays is None or self._owner.phase is not Phase.OPEN:
+            if opened:
+                self._go(batch)
+        elif full:
+            self._go(batch)
+        elif opened:
+            self._delays.add(batch)
+
+    def _open(self, context: Context) -> Batch:
+        batch = Batch(self._load, context, self._slots, self._owner.new_event())
+        self._table.add(batch)
+        return batch
+
+    def _go(self, flight: LedFlight) -> None:
+        """Let a batch take off as soon as there is a slot, now or later."""
+        batch = cast("Batch", flight)
+        if self._delays is not None:
+            self._delays.discard(batch)
+        if self._slots.available_tokens > 0:
+            self._occupy_slot(batch)
+        else:
+            self._ready[batch] = None
+
+    def _occupy_slot(self, batch: Batch) -> None:
+        self._slots.acquire_on_behalf_of_nowait(batch)
+        batch.limiter = self._limiter
+        self._promote(batch)
+
+    def _give_back_slot(self, batch: Batch) -> None:
+        """Let the batch take off that waits for the slot of this one, if it had one."""
+        if batch.limiter is self._slots:
+            return
+        awaited = self._slots.available_tokens <= 0
+        self._slots.release_on_behalf_of(batch)
+        following = next(iter(self._ready), self._gathering)
+        if awaited and following is not None:
+            self._ready.pop(following, None)
+            self._go(following)
+
+    async def _load(self, batch: Batch) -> list[Outcome[Any]]:
+        """Call the batch function; return the outcome of each key, in order."""
+        keys = self._begin(batch)
+        del batch  # an error that comes out of here leads to this frame
+        result: Any = None
+        try:
+            result = self._batching.load_batch(keys[:])  # of which it may make what it likes
+            if not isawaitable(result):
+                raise not_awaitable(self._batching.load_batch, result)
+            result = await result
+            if not isinstance(result, Mapping):
+                raise not_mapping(self._batching.load_batch, result)
+            return _outcomes(cast("Mapping[Hashable, Any]", result), keys)
+        finally:
+            result = None  # which may be an awaitable that holds the error
+
+    def _begin(self, batch: Batch) -> list[Hashable]:
+        """Let the flights of a batch begin; return their keys."""
+        if batch is self._gathering:
+            self._gathering = None
+        for flight in batch.flights:
+            self._keys.begin(flight, cast("float", batch.began))
+        self.started += 1
+        self.loaded += len(batch.flights)
+        return [flight.key for flight in batch.flights]
+
+    def _waiting(self) -> list[LedFlight]:
+        """Return the batches that have not taken off."""
+        return [batch for batch in self._table if batch.leader is None]
+
+    def _queued(self) -> list[Event]:
+        queued: list[KeyFlight | LedFlight] = [*self._keys.queued(), *self._waiting()]
+        return [flight.landing for flight in queued]
+
+    def _close(self) -> None:
+        super()._close()
+        if self._delays is not None:
+            # Nothing more will come that would be worth waiting for.
+            if self._gathering is not None and self._gathering.leader is None:
+                self._go(self._gathering)
+            self._delays.end_if_idle()
+
+    def _clear(self) -> None:
+        for batch in self._waiting():
+            self._land(batch, OWNER_GONE)
+        super()._clear()
+        for flight in tuple(self._keys):  # left by a KeyboardInterrupt in the midst of a change
+            self._keys.land(flight, OWNER_GONE)
+            flight.landing.set()
+        if self._delays is not None:
+            self._delays.clear()
+
+
+class BatchTable(FlightTable[LedFlight]):
+    """The batches in the air. However one lands, its keys land with it."""
+
+    __slots__ = ("_land_keys",)
+
+    def __init__(self, land_keys: Callable[[Batch], None]) -> None:
+        super().__init__(keep_abandoned=False)
+        self._land_keys = land_keys
+
+    def land(self, flight: LedFlight, outcome: Outcome[Any]) -> None:
+        """End a batch, unless it has landed."""
+        if flight.outcome is None:
+            super().land(flight, outcome)
+            self._land_keys(cast("Batch", flight))
+
+
+def _outcomes(values: Mapping[Hashable, Any], keys: list[Hashable]) -> list[Outcome[Any]]:
+    return [_outcome(values.get(key, MISSING)) for key in keys]
+
+
+def _outcome(value: Any) -> Outcome[Any]:
+    """Return the outcome of a key for which the batch function returned this."""
+    if value is MISSING:
+        return Missing()
+    if not isinstance(value, BaseException):
+        return Value(value)
+    if isinstance(value, Exception):
+        return Failure(value)
+    error = TypeError(f"load_batch returned {value!r} as the value of a key, which is no Exception")
+    error.__cause__ = value
+    return Failure(error)

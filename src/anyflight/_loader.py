@@ -1,0 +1,317 @@
+"""The batch loader: many keys in one execution; a thin asynchronous shell around the batches."""
+
+from __future__ import annotations
+
+__all__ = ("BatchLoader",)
+
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
+from sys import get_asyncgen_hooks
+from types import TracebackType
+from typing import Generic, Literal, NamedTuple, Self, TypeVar
+
+from anyio import CapacityLimiter, current_time
+from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
+
+from ._announcer import Announcer
+from ._batch import KeyFlight, KeyTable
+from ._batches import Batches
+from ._checks import check_hashable
+from ._deadlock import Waits, flying, wait_within
+from ._delivery import deliver
+from ._events import BatchLoaderStatistics, FlightInfo, Instrument
+from ._outcome import Missing, Value
+from ._owner import Owner
+from ._policies import Batching, Policies
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Call(NamedTuple):
+    """A key that `load_many` waits for."""
+
+    flight: KeyFlight
+    starter: bool
+
+
+class BatchLoader(Generic[K, V]):
+    """Loads the keys that many calls ask for, one by one, in few executions.
+
+    .. code-block:: python
+
+        import anyio
+        from anyflight import BatchLoader
+
+        async def load_users(user_ids: list[int]) -> dict[int, str]:
+            # SELECT id, name FROM users WHERE id = ANY($1)
+            return {user_id: f"User {user_id}" for user_id in user_ids}
+
+        async def main() -> None:
+            async with BatchLoader(load_users) as users, anyio.create_task_group() as tasks:
+                for user_id in (1, 2, 3, 2, 1):
+                    tasks.start_soon(users.load, user_id)
+            assert users.statistics().batches == 1
+            assert users.statistics().loaded == 3
+
+        anyio.run(main)
+
+    Each key has a flight of its own, which calls for an equal key join, whether its batch is
+    pending or running. What the laws of :class:`Coalescer` say of flights holds for these: whoever
+    is cancelled harms nobody, and for one key at most one execution runs at a time.
+
+    A batch goes when
+
+    - it is full; or
+    - ``max_delay`` is over; with 0, as soon as all that could run when its first key came has run;
+    - but while ``max_concurrent_batches`` are running it waits, and goes when one of them lands,
+      with all that has gathered meanwhile. So batches grow with the load, and an idle loader adds
+      no delay.
+
+    A key that everybody left is taken out of a batch that has not gone. A running batch is
+    cancelled when the last call that waits for any of its keys has left.
+
+    Open it with ``async with``, as a coalescer: what is said there of leaving the block, of opening
+    it again, and of other event loops and threads holds here too. When the block is left, pending
+    batches go at once.
+
+    :param load_batch: an async function that is given a list of distinct keys, in the order of
+        arrival, and returns a mapping from keys to values. It may leave keys out that it finds
+        nothing for. A value that is an :class:`Exception` is raised for that key alone. What it
+        raises is raised for all its keys, to each waiter as a copy of its own
+    :param max_batch_size: how many keys a batch may have
+    :param max_delay: how many seconds a batch waits for more keys after its first one
+    :param max_concurrent_batches: how many batches may be running at once. A batch that has reached
+        its ``flight_timeout`` does not count, even if its work goes on
+    :param name: appears in the names of the leaders' tasks, in event records and in ``repr``
+    :param copy: called with the value once for each waiter that joined the flight of a key, which
+        gets the result, or the error; the starter gets the original. For values that callers change
+    :param context: the context variables that the batch function sees: a copy of those of the
+        ``"caller"`` whose key was the first, or of those that were set when the loader was opened,
+        the ``"owner"``'s
+    :param instruments: told of the flight of each key, see :class:`Instrument`
+    :param flight_timeout: how many seconds a batch may take from its take-off, the time in which it
+        waits for a token of the limiter included; see :class:`Coalescer`
+    :param limiter: bounds how many leaders run work at once, of all that share it
+    """
+
+    def __init__(  # noqa: PLR0913 - policies are independent of each other
+        self,
+        load_batch: Callable[[list[K]], Awaitable[Mapping[K, V | Exception]]],
+        *,
+        max_batch_size: int = 100,
+        max_delay: float = 0,
+        max_concurrent_batches: int = 4,
+        name: str = "loader",
+        copy: Callable[[V], V] | None = None,
+        context: Literal["caller", "owner"] = "caller",
+        instruments: Iterable[Instrument] = (),
+        flight_timeout: float | None = None,
+        limiter: CapacityLimiter | None = None,
+    ) -> None:
+        batching = Batching(
+            load_batch=load_batch,
+            max_batch_size=max_batch_size,
+            max_delay=max_delay,
+            max_concurrent_batches=max_concurrent_batches,
+        )
+        policies = Policies(
+            name=name,
+            flight_timeout=flight_timeout,
+            limiter=limiter,
+            copy=copy,
+            context=context,
+            instruments=instruments,
+        )
+        self._copy = copy
+        self._owner = Owner(f"{type(self).__name__} {name!r}")
+        observer = Announcer(name, policies.instruments) if policies.instruments else None
+        self._table = KeyTable(keep_abandoned=True, observer=observer)
+        self._batches = Batches(self._table, self._owner, policies, batching)
+
+    def __repr__(self) -> str:
+        return f"<{self._owner}, {len(self._table)} in flight>"
+
+    async def __aenter__(self) -> Self:
+        """Open the loader: this task owns every leader until it leaves the block."""
+        await self._owner.open()
+        self._batches.open()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool | None:
+        """Close the loader: refuse new calls, and wait until all flights have landed."""
+        self._owner.check_entered()
+        try:
+            return await self._batches.end(exc_val)
+        finally:
+            del exc_val, exc_tb  # whose frames may lead here
+
+    async def load(self, key: K, *, fresh: bool = False) -> V:
+        """Return the value for ``key``, loaded together with other keys.
+
+        If a flight for the key is pending or running, the call joins it.
+
+        If this call is cancelled, it leaves: the batch and the other waiters notice nothing. This
+        call waits neither for the batch nor for its clean-up.
+
+        This is a checkpoint, unless it raises :exc:`DeadlockError` or one of the errors of use
+        below. In a scope that is cancelled already, nothing is started.
+
+        :param fresh: join only a flight whose batch has not begun yet, so that the value is none
+            from before this call was made. If the key is in a running batch, it waits for that to
+            end, and then goes into the next one
+        :raises MissingKeyError: if the batch function returned nothing for the key
+        :raises Exception: what it returned for the key, or raised
+        :raises FlightTimeoutError: if the batch took longer than ``flight_timeout``
+        :raises DeadlockError: if the work that makes this call would wait for itself, also because
+            it and others like it are all the batches that may run at once
+        :raises FlightCancelledError: if the flight was cancelled, though not by its waiters leaving
+        :raises anyio.ClosedResourceError: if the loader is closing or closed
+        :raises RuntimeError: if it was never opened, or was opened in another event loop or thread
+        :raises TypeError: if the key is unhashable, or the batch function returned no mapping
+        """
+        if get_asyncgen_hooks()[0] is not self._owner.hook:
+            await self._owner.admit()
+        try:
+            flight = self._batches.join(key, fresh=fresh)
+        except TypeError:
+            check_hashable(key)
+            raise
+        starter = flight is None
+        if flight is None:
+            await checkpoint_if_cancelled()  # raises or returns at once: nobody comes in between
+            flight = self._batches.add(key)
+        try:
+            try:
+                if flying.get(None) is None:
+                    await flight.landing.wait()
+                else:
+                    await wait_within(flight)
+            except BaseException:  # this waiter leaves, and nobody else is touched
+                self._batches.leave_key(flight)
+                raise
+            if type(flight.outcome) is Value and self._copy is None:
+                value: V = flight.outcome.value
+                return value
+            return deliver(flight, self._copy, starter=starter, alone=False)
+        finally:
+            del flight  # what is raised may be kept for long, and with it this frame
+
+    async def load_many(self, keys: Iterable[K], *, fresh: bool = False) -> dict[K, V]:
+        """Return the values for ``keys``, in their order; those that have none are left out.
+
+        It is as if each distinct key were loaded by a `load` of its own, and at the first error, in
+        the order of the keys, the others were cancelled.
+
+        :raises Exception: as `load`, but no :exc:`MissingKeyError`
+        """
+        distinct = _distinct(keys)
+        if get_asyncgen_hooks()[0] is not self._owner.hook:
+            await self._owner.admit()
+        if not distinct:
+            await checkpoint()
+            return {}
+        await checkpoint_if_cancelled()
+        calls: dict[K, Call] = {}
+        call: Call | None = None
+        try:
+            for key in distinct:
+                flight = self._batches.join(key, fresh=fresh)
+                calls[key] = Call(flight or self._batches.add(key), starter=flight is None)
+            if flying.get(None) is None:
+                return await self._gather(calls)
+            with Waits([call.flight for call in calls.values()]):
+                return await self._gather(calls)
+        except BaseException:  # this waiter leaves, and nobody else is touched
+            for call in calls.values():
+                self._batches.leave_key(call.flight)
+            raise
+        finally:
+            flight = call = None  # what is raised may be kept for long, and with it this frame
+            calls.clear()
+
+    async def _gather(self, calls: Mapping[K, Call]) -> dict[K, V]:
+        """Wait for the flights, and return the values."""
+        found: dict[K, V] = {}
+        call: Call | None = None
+        try:
+            for number, (key, call) in enumerate(calls.items()):
+                if call.flight.outcome is None or not number:  # once at least, to be a checkpoint
+                    await call.flight.landing.wait()
+                if type(call.flight.outcome) is not Missing:
+                    value: V = deliver(call.flight, self._copy, starter=call.starter, alone=False)
+                    found[key] = value
+        finally:
+            call = None  # as in `load`
+        return found
+
+    def forget(self, key: K) -> bool:
+        """Detach the flight of ``key`` if its batch runs, so that the next call loads it anew.
+
+        The batch runs on, and the detached flight serves the waiters that it has. The next call
+        puts the key into the next batch, which may run beside that one.
+
+        Use it after a write, when a value that was read before the write must not be joined. A key
+        in a pending batch will be read after the write anyway.
+
+        :return: True if there was a flight to detach
+        :raises TypeError: if the key is unhashable
+        :raises RuntimeError: in another event loop or thread than where this is open, or outside
+            of a task
+        """
+        check_hashable(key)
+        self._owner.check_loop()
+        flight = self._table.current(key)
+        if flight is None or flight.began is None:
+            return False
+        self._batches.detach_key(flight)
+        return True
+
+    def statistics(self) -> BatchLoaderStatistics:
+        """Return the counters, and what is in the air now.
+
+        May be called in any thread; see `Coalescer.statistics`.
+        """
+        table = self._table
+        return BatchLoaderStatistics(
+            calls=table.flights + table.joined + self._owner.refused,
+            flights=table.flights,
+            joined=table.joined,
+            refused=self._owner.refused,
+            **{kind.value: count for kind, count in table.landed.items()},
+            in_flight=len(table),
+            waiting=table.waiting,
+            batches=self._batches.started,
+            loaded=self._batches.loaded,
+        )
+
+    def flights(self) -> tuple[FlightInfo, ...]:
+        """Describe the flight of every key, a queued one right after the one it waits for.
+
+        A flight whose batch is pending is ``STARTING``; one that every waiter has left, while its
+        batch runs for other keys, is ``ABANDONED``, and can be joined.
+
+        :raises RuntimeError: in another event loop or thread than where this is open, or outside
+            of a task
+        """
+        self._owner.check_loop()
+        if not len(self._table):
+            return ()  # there may be no event loop, and no time
+        now = current_time()
+        return tuple(flight.info(now) for flight in self._table)
+
+
+def _distinct(keys: Iterable[K]) -> dict[K, None]:
+    """Return each key once; nothing has started yet if one of them is unhashable."""
+    distinct: dict[K, None] = {}
+    for key in keys:
+        try:
+            distinct[key] = None
+        except TypeError:
+            check_hashable(key)
+            raise
+    return distinct
