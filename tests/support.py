@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import anyio
@@ -186,7 +187,7 @@ class HandClock:
     """
 
     #: The modules that read the time.
-    READERS = ("_announcer", "_calls", "_coalescer", "_deadlines", "_leaders")
+    READERS = ("_announcer", "_calls", "_coalescer", "_deadlines", "_leaders", "_loader")
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -226,6 +227,17 @@ class HandClock:
         for deadline, ring in self._alarms:
             if deadline <= self.now:
                 ring()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> HandClock:
+    """Let the package read and sleep by a clock that the test moves."""
+    clock = HandClock()
+    for name in HandClock.READERS:
+        monkeypatch.setattr(import_module(f"anyflight.{name}"), "current_time", clock.current_time)
+    monkeypatch.setattr("anyflight._deadlines.sleep_until", clock.sleep_until)
+    monkeypatch.setattr("anyflight._coalescer.move_on_after", clock.move_on_after)
+    return clock
 
 
 async def settle() -> None:

@@ -7,8 +7,9 @@ A batch goes through these states; each arrow is one method here::
 
 1. At most one batch gathers: it takes every key that may be loaded now, until it has begun or is
    full. So it takes more while it is ready, and while its leader waits for a token of the limiter.
-2. A batch is ready when it is full or its delay is over; without a delay, at once. That gives its
-   leader the turn of the event loop after that of the first key: what could run then, has run.
+2. A batch is ready when it is full or its delay is over; without a delay, at once. It begins in the
+   second turn of the event loop after that: what could run by then has run, also what was woken
+   by the landing that gave it its slot (on Trio in the same turn as its leader, in any order).
 3. A batch that is ready takes off when a slot is free, and gives the slot back when it lands. The
    one that gathers need not be ready if it has been waiting for a slot.
 4. ``batch.limiter`` is what it waits for: the slots, until it has one.
@@ -26,6 +27,7 @@ from itertools import repeat
 from typing import Any, cast
 
 from anyio import CapacityLimiter, Event
+from anyio.lowlevel import checkpoint
 
 from ._batch import Batch, KeyFlight, KeyTable
 from ._checks import not_awaitable, not_mapping
@@ -95,19 +97,17 @@ class Batches(Leaders):
 
     def leave_key(self, flight: KeyFlight) -> None:
         """Take a waiter away; the last one takes the key out, or gives up the batch."""
-        if flight.outcome is not None:
-            return
         self._keys.leave(flight)
-        if flight.waiters:
+        if flight.waiters:  # as ever if it has landed: then this waiter still counts
             return
         batch = flight.batch
+        if flight.outcome is not None and (batch is None or flight.landing is not batch.landing):
+            flight.landing.set()  # it is, or was, queued: the owner may wait for it
+        if batch is None:
+            return
         if flight.began is None:  # it has landed with that
-            flight.landing.set()  # which the owner may wait for, if it was queued
-            if batch is None:
-                return
             flight.batch = None
             del batch.flights[flight]
-        batch = cast("Batch", batch)
         batch.wanted -= 1
         if not batch.wanted:
             self.leave(batch)
@@ -150,9 +150,13 @@ class Batches(Leaders):
                 successor = self._keys.land(flight, its_outcome)
                 if successor is not None:
                     behind.append(successor)
+        except BaseException:  # a KeyboardInterrupt, see `Leaders._land`
+            for flight in batch.flights:
+                self._keys.land(flight, OWNER_GONE)
+            raise
         finally:
             for flight in batch.flights:
-                if flight.outcome is None:  # a KeyboardInterrupt, as in `Leaders._land`
+                if flight.outcome is None:  # another one
                     flight.outcome = OWNER_GONE
                 flight.landing.set()
         return behind
@@ -160,32 +164,36 @@ class Batches(Leaders):
     def _board(self, flight: KeyFlight) -> None:
         """Put the flight of a key that may be loaded now into the batch that gathers."""
         opened = self._gathering is None
-        if self._gathering is None:
-            self._gathering = self._open(flight.context or self._context())
-        batch = flight.batch = self._gathering
+        batch = flight.batch = self._gathering or self._open(flight.context)
         if flight.context is None:
             flight.landing = batch.landing
         batch.flights[flight] = None
         batch.wanted += 1
-        full = len(batch.flights) >= self._batching.max_batch_size
-        if full:
+        if len(batch.flights) >= self._batching.max_batch_size:
             self._gathering = None
-        if self._delays is None or self._owner.phase is not Phase.OPEN:
-            if opened:
-                self._go(batch)
-        elif full:
             self._go(batch)
         elif opened:
-            self._delays.add(batch)
+            if self._delays is not None and self._owner.phase is Phase.OPEN:
+                self._delays.add(batch)
+            else:
+                self._go(batch)
 
-    def _open(self, context: Context) -> Batch:
-        batch = Batch(self._load, context, self._slots, self._owner.new_event())
+    def _open(self, context: Context | None) -> Batch:
+        batch = Batch(
+            self._load,
+            self._context() if context is None else context,
+            self._slots,
+            self._owner.new_event(),
+        )
         self._table.add(batch)
+        self._gathering = batch
         return batch
 
     def _go(self, flight: LedFlight) -> None:
-        """Let a batch take off as soon as there is a slot, now or later."""
+        """Let a batch take off as soon as there is a slot, now or later, unless it has."""
         batch = cast("Batch", flight)
+        if batch.limiter is not self._slots or batch in self._ready:
+            return
         if self._delays is not None:
             self._delays.discard(batch)
         if self._slots.available_tokens > 0:
@@ -211,6 +219,7 @@ class Batches(Leaders):
 
     async def _load(self, batch: Batch) -> list[Outcome[Any]]:
         """Call the batch function; return the outcome of each key, in order."""
+        await checkpoint()
         keys = self._begin(batch)
         del batch  # an error that comes out of here leads to this frame
         result: Any = None
@@ -246,16 +255,13 @@ class Batches(Leaders):
     def _close(self) -> None:
         super()._close()
         if self._delays is not None:
-            # Nothing more will come that would be worth waiting for.
-            if self._gathering is not None and self._gathering.leader is None:
+            if self._gathering is not None:  # nothing will come that is worth waiting for
                 self._go(self._gathering)
             self._delays.end_if_idle()
 
     def _clear(self) -> None:
-        for batch in self._waiting():
-            self._land(batch, OWNER_GONE)
         super()._clear()
-        for flight in tuple(self._keys):  # left by a KeyboardInterrupt in the midst of a change
+        for flight in tuple(self._keys):  # what a KeyboardInterrupt kept from a batch
             self._keys.land(flight, OWNER_GONE)
             flight.landing.set()
         if self._delays is not None:

@@ -38,7 +38,9 @@ def check_callable(func: object, argument: str) -> None:
     hint = ""
     if iscoroutine(func):
         func.close()  # or Python would warn, later and elsewhere, that it was never awaited
-        hint = ": write execute(key, f, x), not execute(key, f(x))"
+        hint = ": pass the function itself, f and not f()"
+        if argument == "func":
+            hint = ": write execute(key, f, x), not execute(key, f(x))"
     raise TypeError(f"{argument} must be callable, not {_kind(func)}{hint}")
 
 
@@ -104,7 +106,7 @@ def check_duration(value: object, argument: str) -> None:
 
 def check_delay(value: object, argument: str) -> None:
     """Raise unless ``value`` is a finite number of seconds, zero included."""
-    if value is None or not 0 <= _seconds(value, argument) < math.inf:
+    if not 0 <= _seconds(value, argument, "a number of seconds") < math.inf:
         raise ValueError(f"{argument} must be zero or more seconds, and finite, but is {value!r}")
 
 
@@ -155,9 +157,9 @@ def not_mapping(func: object, result: object) -> TypeError:
     return TypeError(f"{_name(func)} must return a mapping from keys to values, not {kind}{hint}")
 
 
-def _seconds(value: object, argument: str) -> float:
+def _seconds(value: object, argument: str, wanted: str = "a number of seconds or None") -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise TypeError(f"{argument} must be a number of seconds or None, not {_kind(value)}")
+        raise TypeError(f"{argument} must be {wanted}, not {_kind(value)}")
     return value
 
 

@@ -1,0 +1,5 @@
+"""A clock that the test moves."""
+
+from tests.support import clock
+
+__all__ = ("clock",)
