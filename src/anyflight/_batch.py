@@ -12,7 +12,7 @@ from __future__ import annotations
 
 __all__ = ("Batch", "KeyFlight", "KeyTable")
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from contextvars import Context
 from typing import Any
 
@@ -20,6 +20,7 @@ from anyio import CapacityLimiter, Event
 
 from ._flight import Flight, FlightTable
 from ._led_flight import LedFlight
+from ._outcome import Outcome
 
 
 class KeyFlight(Flight):
@@ -61,6 +62,31 @@ class KeyTable(FlightTable[KeyFlight]):
     """The flights of keys. One that every waiter has left may be joined while its batch goes on."""
 
     __slots__ = ()
+
+    def begin_all(self, flights: Iterable[KeyFlight], now: float) -> None:
+        """Let the flights of a batch begin. None of them has landed: it would not be in there."""
+        for flight in flights:
+            flight.began = now
+
+    def land_all(
+        self, flights: Iterable[KeyFlight], outcomes: Iterable[Outcome[Any]]
+    ) -> list[KeyFlight]:
+        """Land the flights of a batch; return those behind them.
+
+        What `land` does for one, without its calls where there is nothing special about it.
+        """
+        behind: list[KeyFlight] = []
+        for flight, outcome in zip(flights, outcomes, strict=False):
+            if flight.detached or flight.successor is not None or self._observer is not None:
+                successor = self.land(flight, outcome)
+                if successor is not None:
+                    behind.append(successor)
+            else:
+                self._remove_current(flight)
+                flight.outcome = outcome
+                self._served += flight.waiters
+                self.landed[outcome.kind] += 1
+        return behind
 
     def _goes_on(self, flight: KeyFlight) -> bool:
         return flight.batch is not None and flight.batch.wanted > 0

@@ -76,12 +76,9 @@ class Batches(Leaders):
         """Be ready for keys, in the event loop of the owner."""
         self._slots = CapacityLimiter(self._batching.max_concurrent_batches)
 
-    def join(self, key: Hashable, *, fresh: bool) -> KeyFlight | None:
-        """Add a waiter to the flight of ``key`` that it may share, see `FlightTable.join`."""
-        flight = self._keys.join(key, fresh=fresh)
-        if flight is not None and flight.waiters == 1:  # all had left it: its batch runs for others
-            cast("Batch", flight.batch).wanted += 1
-        return flight
+    def rejoin(self, flight: KeyFlight) -> None:
+        """Take note of a waiter that has joined a flight which all had left."""
+        cast("Batch", flight.batch).wanted += 1
 
     def add(self, key: Hashable) -> KeyFlight:
         """Add a flight with one waiter; it is queued, or in a batch."""
@@ -143,13 +140,8 @@ class Batches(Leaders):
         outcome = cast("Outcome[list[Outcome[Any]]]", batch.outcome)
         outcomes: Iterable[Outcome[Any]]
         outcomes = outcome.value if isinstance(outcome, Value) else repeat(outcome)
-        behind: list[KeyFlight] = []
         try:
-            for flight, its_outcome in zip(batch.flights, outcomes, strict=False):
-                flight.batch = None
-                successor = self._keys.land(flight, its_outcome)
-                if successor is not None:
-                    behind.append(successor)
+            return self._keys.land_all(batch.flights, outcomes)
         except BaseException:  # a KeyboardInterrupt, see `Leaders._land`
             for flight in batch.flights:
                 self._keys.land(flight, OWNER_GONE)
@@ -158,8 +150,10 @@ class Batches(Leaders):
             for flight in batch.flights:
                 if flight.outcome is None:  # another one
                     flight.outcome = OWNER_GONE
-                flight.landing.set()
-        return behind
+                flight.batch = None
+                if flight.landing is not batch.landing:
+                    flight.landing.set()
+            batch.landing.set()
 
     def _board(self, flight: KeyFlight) -> None:
         """Put the flight of a key that may be loaded now into the batch that gathers."""
@@ -238,8 +232,7 @@ class Batches(Leaders):
         """Let the flights of a batch begin; return their keys."""
         if batch is self._gathering:
             self._gathering = None
-        for flight in batch.flights:
-            self._keys.begin(flight, cast("float", batch.began))
+        self._keys.begin_all(batch.flights, cast("float", batch.began))
         self.started += 1
         self.loaded += len(batch.flights)
         return [flight.key for flight in batch.flights]
@@ -285,7 +278,8 @@ class BatchTable(FlightTable[LedFlight]):
 
 
 def _outcomes(values: Mapping[Hashable, Any], keys: list[Hashable]) -> list[Outcome[Any]]:
-    return [_outcome(values.get(key, MISSING)) for key in keys]
+    get = values.get
+    return [_outcome(get(key, MISSING)) for key in keys]
 
 
 def _outcome(value: Any) -> Outcome[Any]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 __all__ = ("BatchLoader",)
 
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Container, Hashable, Iterable, Mapping
 from sys import get_asyncgen_hooks
 from types import TracebackType
-from typing import Generic, Literal, NamedTuple, Self, TypeVar
+from typing import Generic, Literal, Self, TypeVar
 
 from anyio import CapacityLimiter, current_time
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
@@ -25,13 +25,6 @@ from ._policies import Batching, Policies
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
-
-
-class Call(NamedTuple):
-    """A key that `load_many` waits for."""
-
-    flight: KeyFlight
-    starter: bool
 
 
 class BatchLoader(Generic[K, V]):
@@ -177,7 +170,7 @@ class BatchLoader(Generic[K, V]):
         if get_asyncgen_hooks()[0] is not self._owner.hook:
             await self._owner.admit()
         try:
-            flight = self._batches.join(key, fresh=fresh)
+            flight = self._table.join(key, fresh=fresh)
         except TypeError:
             check_hashable(key)
             raise
@@ -185,6 +178,8 @@ class BatchLoader(Generic[K, V]):
         if flight is None:
             await checkpoint_if_cancelled()  # raises or returns at once: nobody comes in between
             flight = self._batches.add(key)
+        elif flight.waiters == 1:
+            self._batches.rejoin(flight)
         try:
             try:
                 if flying.get(None) is None:
@@ -216,37 +211,57 @@ class BatchLoader(Generic[K, V]):
             await checkpoint()
             return {}
         await checkpoint_if_cancelled()
-        calls: dict[K, Call] = {}
-        call: Call | None = None
+        flights: dict[K, KeyFlight] = {}
+        flight: KeyFlight | None = None
         try:
-            for key in distinct:
-                flight = self._batches.join(key, fresh=fresh)
-                calls[key] = Call(flight or self._batches.add(key), starter=flight is None)
+            joined = self._ask_for(distinct, flights, fresh=fresh)
             if flying.get(None) is None:
-                return await self._gather(calls)
-            with Waits([call.flight for call in calls.values()]):
-                return await self._gather(calls)
+                return await self._gather(flights, joined)
+            with Waits(tuple(flights.values())):
+                return await self._gather(flights, joined)
         except BaseException:  # this waiter leaves, and nobody else is touched
-            for call in calls.values():
-                self._batches.leave_key(call.flight)
+            for flight in flights.values():
+                self._batches.leave_key(flight)
+            flight = None  # what is raised may be kept for long, and with it this frame
             raise
         finally:
-            flight = call = None  # what is raised may be kept for long, and with it this frame
-            calls.clear()
+            flights.clear()  # the same
 
-    async def _gather(self, calls: Mapping[K, Call]) -> dict[K, V]:
+    def _ask_for(
+        self, keys: Iterable[K], flights: dict[K, KeyFlight], *, fresh: bool
+    ) -> set[KeyFlight]:
+        """Fill ``flights`` with that of each key; return those that were joined, not started."""
+        joined: set[KeyFlight] = set()
+        join, add = self._table.join, self._batches.add
+        for key in keys:
+            flight = join(key, fresh=fresh)
+            if flight is None:
+                flights[key] = add(key)
+                continue
+            flights[key] = flight
+            joined.add(flight)
+            if flight.waiters == 1:
+                self._batches.rejoin(flight)
+        return joined
+
+    async def _gather(
+        self, flights: Mapping[K, KeyFlight], joined: Container[KeyFlight]
+    ) -> dict[K, V]:
         """Wait for the flights, and return the values."""
         found: dict[K, V] = {}
-        call: Call | None = None
+        flight: KeyFlight | None = None
+        await next(iter(flights.values())).landing.wait()  # a checkpoint, whatever comes
         try:
-            for number, (key, call) in enumerate(calls.items()):
-                if call.flight.outcome is None or not number:  # once at least, to be a checkpoint
-                    await call.flight.landing.wait()
-                if type(call.flight.outcome) is not Missing:
-                    value: V = deliver(call.flight, self._copy, starter=call.starter, alone=False)
-                    found[key] = value
+            for key, flight in flights.items():
+                if flight.outcome is None:
+                    await flight.landing.wait()
+                if type(flight.outcome) is Value and self._copy is None:
+                    found[key] = flight.outcome.value
+                elif type(flight.outcome) is not Missing:
+                    starter = flight not in joined
+                    found[key] = deliver(flight, self._copy, starter=starter, alone=False)
         finally:
-            call = None  # as in `load`
+            flight = None  # as in `load`
         return found
 
     def forget(self, key: K) -> bool:
