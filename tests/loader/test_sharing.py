@@ -37,6 +37,13 @@ async def test_law_1_after_the_landing_a_key_is_loaded_anew() -> None:
     assert work.batches == [[1], [1]]
 
 
+async def test_to_ask_for_nothing_starts_nothing() -> None:
+    async with BatchLoader[int, str](LoadBatch()) as loader:
+        assert await loader.load_many([]) == {}
+        assert await loader.load_many(iter(())) == {}
+        assert loader.statistics().calls == 0
+
+
 async def test_keys_are_compared_as_dict_does_and_each_caller_finds_its_own() -> None:
     work = LoadBatch()
     work.release()
@@ -116,7 +123,8 @@ async def test_law_4_one_key_never_runs_twice_at_once() -> None:
     assert_idle(loader)
 
 
-async def test_a_key_that_all_have_left_is_joined_while_its_batch_goes_on() -> None:
+@pytest.mark.parametrize("many", [False, True])
+async def test_a_key_that_all_have_left_is_joined_while_its_batch_goes_on(many: bool) -> None:
     work = LoadBatch()
     async with BatchLoader[int, str](work) as loader, anyio.create_task_group() as tasks:
         one, two = await ask(tasks, loader, 1, 2)
@@ -126,12 +134,12 @@ async def test_a_key_that_all_have_left_is_joined_while_its_batch_goes_on() -> N
             1: FlightState.ABANDONED,
             2: FlightState.RUNNING,
         }
-        (again,) = await ask(tasks, loader, 1)
+        again = await ask_many(tasks, loader, 1) if many else (await ask(tasks, loader, 1))[0]
         two.cancel()
         await settle()
         assert work.cancelled == 0, "somebody waits for 1 again"
         work.release()
-    assert again.value == "value of 1"
+    assert again.value == ({1: "value of 1"} if many else "value of 1")
     assert len(work.batches) == 1
     assert_idle(loader)
 
