@@ -16,4 +16,5 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> HandClock:
         monkeypatch.setattr(import_module(f"anyflight.{name}"), "current_time", clock.current_time)
     monkeypatch.setattr("anyflight._deadlines.sleep_until", clock.sleep_until)
     monkeypatch.setattr("anyflight.cache._first_tier.loop_clock", lambda: clock.current_time)
+    monkeypatch.setattr("anyflight.cache._second_tier.move_on_after", clock.move_on_after)
     return clock

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ("FirstTier",)
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable
 from random import Random
 from typing import Any
 
@@ -60,8 +60,8 @@ class FirstTier:
     def adopt(self, ticket: Ticket, stored: StoredValue[Any]) -> None:
         """Keep a value of the store, unless that has been overtaken, or there is a later one."""
         before = self.memory.entries.get(ticket.key)
-        now = self.now()
-        if before is None or before.expires < now - stored.age + stored.ttl:
+        later = before is not None and before.expires >= self.now() - stored.age + stored.ttl
+        if not (later and self.generations.holds(ticket)):
             self.fill(ticket, stored)
 
     def fail(self, ticket: Ticket, error: Exception, tags: frozenset[str]) -> None:
@@ -87,15 +87,20 @@ class FirstTier:
             now = self.now()
             self.memory.put(key, self.lifetimes.paused(entry, now), now)
 
-    def drop(self, keys: Iterable[Hashable]) -> None:
-        """Forget what is kept for these keys, and let nothing fill that has begun."""
-        for key in keys:
-            self.memory.delete(key)
-            self.generations.invalidate(key)
+    def drop(self, key: Hashable) -> None:
+        """Forget what is kept for a key, and let nothing fill that has begun."""
+        self.memory.delete(key)
+        self.generations.invalidate(key)
 
-    def tagged(self, tag: str) -> set[Hashable]:
-        """Return the keys that have this tag, or may come to have it."""
-        return self.memory.tagged(tag) | self.generations.tagged(tag)
+    def drop_tag(self, tag: str) -> set[Hashable]:
+        """Do so for what has this tag or may come to have it; return all keys that this is for."""
+        tagged = self.memory.tagged(tag)
+        for key in tagged:
+            self.memory.delete(key)
+        tagged |= self.generations.tagged(tag)
+        for key in tagged:
+            self.generations.invalidate(key)
+        return tagged
 
     def clear(self) -> None:
         """Forget everything, and let nothing fill that has begun."""

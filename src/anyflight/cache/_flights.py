@@ -34,16 +34,17 @@ class Flights(Coalescer[K, V]):
         self._leaders.start(key, (func, args))
         return True
 
-    def detach(self, keys: Iterable[K]) -> None:
-        """Let the next call of each of these keys start a new flight."""
+    def detach(self, keys: Iterable[Hashable]) -> None:
+        """Let no call join what has begun for these keys."""
         for key in keys:
             flight = self._table.current(key)
-            if flight is not None:
+            # The function of one that has not begun is called later than now.
+            if flight is not None and flight.began is not None:
                 self._leaders.detach(flight)
 
-    def keys(self) -> set[K]:
-        """Return the keys for which flights are in the air that could be joined."""
-        return {flight.key for flight in self._table if not flight.detached}
+    def keys(self) -> set[Hashable]:
+        """Return the keys for which flights are in the air."""
+        return {flight.key for flight in self._table}
 
     def check_open(self) -> None:
         """Raise unless this is the place and the time to use what is open, or about to be closed.

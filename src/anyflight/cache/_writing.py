@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ("Writing",)
 
 from collections.abc import Callable, Hashable, Iterable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from anyio.lowlevel import checkpoint
 
@@ -46,7 +46,7 @@ class Writing(Generic[K, V]):
         first, second, tags = self._first, self._second, checked_tags(tags)
         value = self._handed_out(value)
         before = self._memory.entries.get(key)
-        self._forget([key])
+        self._forget(key)
         stored = first.new_value(value, 0.0 if before is None else before.cost, tags)
         ticket = first.generations.take(key, tags)
         first.fill(ticket, stored)
@@ -76,7 +76,7 @@ class Writing(Generic[K, V]):
         :raises TypeError: if the key is unhashable
         """
         self._check(key)
-        self._forget([key])
+        self._forget(key)
         if self._second is None:
             await checkpoint()
             return
@@ -90,7 +90,7 @@ class Writing(Generic[K, V]):
         """
         self._flights.check_open()
         check_tag(tag)
-        self._forget(self._first.tagged(tag))
+        self._flights.detach(self._first.drop_tag(tag))
         if self._second is None:
             await checkpoint()
             return
@@ -103,8 +103,8 @@ class Writing(Generic[K, V]):
         :raises Exception: as `invalidate`
         """
         self._flights.check_open()
-        self._flights.detach(self._flights.keys())
         self._first.clear()
+        self._flights.detach(self._flights.keys())
         if self._second is None:
             await checkpoint()
             return
@@ -115,10 +115,10 @@ class Writing(Generic[K, V]):
         self._flights.check_open()
         check_hashable(key)
 
-    def _forget(self, keys: Iterable[Any]) -> None:
-        """Forget what is kept for these keys, and keep nothing of what is on its way."""
-        self._flights.detach(keys)
-        self._first.drop(keys)
+    def _forget(self, key: K) -> None:
+        """Forget what is kept for a key, and keep nothing of what is on its way."""
+        self._first.drop(key)
+        self._flights.detach([key])
 
     def _handed_out(self, value: V) -> V:
         return value if self._copy is None else self._copy(value)
