@@ -207,8 +207,8 @@ class HandClock:
             self._alarms.remove(alarm)
 
     @contextmanager
-    def move_on_after(self, seconds: float | None) -> Generator[None]:
-        with anyio.CancelScope() as scope:
+    def move_on_after(self, seconds: float | None, *, shield: bool = False) -> Generator[None]:
+        with anyio.CancelScope(shield=shield) as scope:
             alarm = (math.inf if seconds is None else self.now + seconds, scope.cancel)
             self._alarms.append(alarm)
             try:

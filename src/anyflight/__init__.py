@@ -5,6 +5,8 @@ from __future__ import annotations
 __all__ = (
     "BatchLoader",
     "BatchLoaderStatistics",
+    "CacheStatistics",
+    "CacheStore",
     "CallJoined",
     "CallLeft",
     "CoalescedFunction",
@@ -21,6 +23,8 @@ __all__ = (
     "FlightTimeoutError",
     "Instrument",
     "MissingKeyError",
+    "ReadThroughCache",
+    "StoredValue",
     "TooManyWaitersError",
     "coalesced",
 )
@@ -49,6 +53,7 @@ from ._events import (
     Instrument,
 )
 from ._loader import BatchLoader
+from .cache import CacheStatistics, CacheStore, ReadThroughCache, StoredValue
 
 # So that `repr` and pickles name what users import, and modules can be moved.
 for _name in __all__:

@@ -1,0 +1,64 @@
+"""Checks of what the users of a cache pass in, beside those of `anyflight._checks`."""
+
+from __future__ import annotations
+
+__all__ = ("check_error_ttl", "check_fraction", "check_limit", "check_span", "checked_tags")
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+from anyflight._checks import check_count, check_exceptions
+
+
+def check_span(value: object, argument: str, *, least: str) -> None:
+    """Raise unless ``value`` is a number that is "above zero", or "zero or more"; infinity is."""
+    number = _number(value, argument)
+    if not (number > 0 if least == "above zero" else number >= 0):  # NaN is to fail too
+        raise ValueError(f"{argument} must be {least}, but is {value!r}")
+
+
+def check_fraction(value: object, argument: str) -> None:
+    """Raise unless ``value`` is a number from 0 to 1."""
+    if not 0 <= _number(value, argument) <= 1:
+        raise ValueError(f"{argument} must be from 0 to 1, but is {value!r}")
+
+
+def check_limit(value: object, argument: str) -> None:
+    """Raise unless ``value`` is a whole number of one or more."""
+    check_count(math.nan if value is None else value, argument)
+
+
+def check_error_ttl(value: object) -> None:
+    """Raise unless ``value`` says of classes of :exc:`Exception` how long to keep such errors."""
+    if not isinstance(value, Mapping):
+        raise TypeError(
+            "error_ttl must be a mapping from classes of exceptions to seconds, not an object of "
+            f"type {type(value).__qualname__}: write for example error_ttl={{LookupError: 5}}"
+        )
+    for kind, seconds in cast("Mapping[object, object]", value).items():
+        check_exceptions(kind, "each key of error_ttl")
+        check_span(seconds, "each value of error_ttl", least="above zero")
+
+
+def checked_tags(tags: Iterable[str]) -> frozenset[str]:
+    """Return the tags; raise a :exc:`TypeError` unless they are several strings."""
+    if isinstance(tags, str):
+        raise TypeError(f"tags must be several strings, not one: write tags=[{tags!r}]")
+    found = frozenset(tags)
+    for tag in found:
+        check_tag(tag)
+    return found
+
+
+def check_tag(tag: object) -> None:
+    """Raise a :exc:`TypeError` unless ``tag`` is a string."""
+    if not isinstance(tag, str):
+        raise TypeError(f"a tag must be a string, not an object of type {type(tag).__qualname__}")
+
+
+def _number(value: object, argument: str) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        kind = type(value).__qualname__
+        raise TypeError(f"{argument} must be a number, not an object of type {kind}")
+    return value

@@ -1,0 +1,149 @@
+"""The work of a cache's flights: look into the store, else load; then fill what may be filled."""
+
+from __future__ import annotations
+
+__all__ = ("Loading",)
+
+import logging
+from collections.abc import Awaitable, Callable, Hashable
+from inspect import isawaitable
+from typing import Any, TypeAlias
+
+from anyflight._checks import not_awaitable
+from anyflight._errors import shortened
+
+from ._first_tier import FirstTier
+from ._freshness import Entry, Freshness, freshness
+from ._generations import Ticket
+from ._second_tier import SecondTier
+from ._store import StoredValue
+
+logger = logging.getLogger("anyflight")
+
+#: A user's function, its arguments, and the tags that its value is to have.
+Source: TypeAlias = tuple[Callable[..., Awaitable[Any]], tuple[Any, ...], frozenset[str]]
+
+
+class Loading:
+    """Runs in leaders. What it changes, it changes in the first tier, without waiting.
+
+    :param label: what to call the cache in messages
+    """
+
+    __slots__ = ("_first", "_label", "_second", "_warned")
+
+    def __init__(self, first: FirstTier, second: SecondTier | None, label: str) -> None:
+        self._first = first
+        self._second = second
+        self._label = label
+        self._warned = False
+
+    async def load(self, key: Hashable, source: Source) -> Any:
+        """Return the value for the calls of a key, from the store or from its source."""
+        try:
+            if self._second is not None and self._second.may_be_read(key):
+                stored = await self._find(self._second, key)
+                if stored is not None:
+                    return stored.value
+            return await self._load(key, source)
+        finally:
+            # From Python 3.12 on an error leads to this frame (`f_back` of those in its traceback),
+            # and an error that is kept shall not keep what is not its own.
+            del source
+
+    async def refresh(self, key: Hashable, source: Source, entry: Entry, draw: float) -> Any:
+        """Fetch the next value while the present one is being served.
+
+        :param entry: the present one
+        :param draw: what made an early refresh of it due. A stored value will do if by that it is
+            not due: for then it is another, newer one
+        """
+        try:
+            if self._second is not None and self._second.may_be_read(key):
+                stored = await self._find(self._second, key, draw)
+                if stored is not None:
+                    return stored.value
+            return await self._load(key, source)
+        except BaseException as exc:
+            self._refresh_failed(key, entry, exc)
+            raise
+        finally:
+            del source, entry  # as in `load`
+
+    async def _find(
+        self, second: SecondTier, key: Hashable, draw: float | None = None
+    ) -> StoredValue[Any] | None:
+        """Return what is stored if it will do, and keep it; with ``draw`` only if it is fresh."""
+        first = self._first
+        ticket = first.generations.take(key, None)
+        try:
+            stored = await second.read(key)
+            if stored is None:
+                return None
+            now = first.now()
+            found = freshness(first.lifetimes.entry(stored, now), now, 1 if draw is None else draw)
+            if draw is not None and found is not Freshness.FRESH:
+                return None
+            first.adopt(ticket, stored)
+            if found not in {Freshness.FRESH, Freshness.STALE}:
+                return None  # kept for the case that the work fails
+        finally:
+            first.generations.give_back(ticket)
+        first.counters.store_hits += 1
+        return stored
+
+    async def _load(self, key: Hashable, source: Source) -> Any:
+        func, args, tags = source
+        first = self._first
+        ticket = first.generations.take(key, tags)
+        began = first.now()
+        try:
+            result: Any = func(*args)
+            if not isawaitable(result):
+                raise not_awaitable(func, result)  # noqa: TRY301 - an error of the work like others
+            value = await result
+        except Exception as exc:
+            first.fail(ticket, exc, tags)
+            first.generations.give_back(ticket)
+            raise
+        except BaseException:
+            first.generations.give_back(ticket)
+            raise
+        finally:
+            del source, func, args  # as in `load`
+            result = None
+        stored = first.new_value(value, first.now() - began, tags)
+        await self._fill(ticket, stored)
+        return value
+
+    async def _fill(self, ticket: Ticket, stored: StoredValue[Any]) -> None:
+        """Keep a value in both tiers, unless its work has been overtaken; give the ticket back.
+
+        The first tier has it before this waits.
+        """
+        first, second = self._first, self._second
+        if not first.fill(ticket, stored) or second is None:
+            first.generations.give_back(ticket)
+            return
+        try:
+            await second.write(ticket.key, stored, first.lifetimes.keep(stored))
+        finally:
+            if not first.generations.give_back(ticket):  # it was invalidated while it was stored
+                await second.take_back(ticket.key)
+
+    def _refresh_failed(self, key: Hashable, entry: Entry, error: BaseException) -> None:
+        """Count it, leave the value in peace for a while, and warn of the first."""
+        self._first.counters.refresh_failures += 1
+        self._first.pause(key, entry)
+        if not isinstance(error, Exception):
+            return
+        level = logging.DEBUG if self._warned else logging.WARNING
+        self._warned = True
+        logger.log(
+            level,
+            "%s: %s could not be refreshed, its value is served for as long as it may be; "
+            "more of this is logged as DEBUG",
+            self._label,
+            shortened(key),
+            exc_info=error,
+        )

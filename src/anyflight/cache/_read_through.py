@@ -1,0 +1,318 @@
+"""The cache: a thin shell around its two tiers and its flights."""
+
+from __future__ import annotations
+
+__all__ = ("ReadThroughCache",)
+
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
+from sys import get_asyncgen_hooks
+from types import MappingProxyType, TracebackType
+from typing import Any, Final, Literal, Self, TypeVar, TypeVarTuple, Unpack, cast, overload
+
+from anyio import CapacityLimiter
+
+from anyflight._checks import check_callable, check_hashable
+from anyflight._errors import DeadlockError
+from anyflight._events import Instrument
+from anyflight._outcome import Failure
+from anyflight._owner import Phase
+
+from ._checks import check_limit, checked_tags
+from ._first_tier import FirstTier
+from ._flights import Flights
+from ._freshness import Entry, Freshness, freshness
+from ._kept_errors import raise_kept
+from ._lifetimes import Lifetimes
+from ._loading import Loading, Source
+from ._memory import Memory
+from ._second_tier import SecondTier
+from ._statistics import CacheStatistics, Counters
+from ._store import CacheStore
+from ._writing import Writing
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+D = TypeVar("D")
+Ts = TypeVarTuple("Ts")
+
+#: What is served while it is in memory.
+SERVED: Final = frozenset({Freshness.FRESH, Freshness.REFRESH, Freshness.STALE})
+#: What memory answers if the call has to go on.
+MISS: Final[Any] = object()
+#: An entry leaves, though nobody asks for it, when this part of the longest time for which things
+#: are kept has passed after it was of use for the last time; or later, if none come.
+SPAN: Final = 1 / 64
+NO_ERRORS: Final[Mapping[type[Exception], float]] = MappingProxyType({})
+
+
+class ReadThroughCache(Writing[K, V]):
+    """Checks the cache; lets the calls that miss share one execution of the work; fills the cache.
+
+    .. code-block:: python
+
+        import anyio
+        from anyflight import ReadThroughCache
+
+        async def fetch_user(user_id: int) -> str:
+            await anyio.sleep(0.01)
+            return f"User {user_id}"
+
+        async def main() -> None:
+            async with ReadThroughCache[int, str](ttl=60) as users:
+                async with anyio.create_task_group() as tasks:
+                    for _ in range(200):
+                        tasks.start_soon(users.get, 42, fetch_user, 42)
+                assert await users.get(42, fetch_user, 42) == "User 42"
+            assert users.statistics().flights.flights == 1
+            assert users.statistics().hits == 1
+
+        anyio.run(main)
+
+    Open it with ``async with``, as a :class:`Coalescer`: what is said there of the block, of event
+    loops and of threads holds here. When it is closed it forgets what it has in memory. Times are
+    seconds of the event loop's clock.
+
+    :param ttl: for how long a value is fresh; may be infinite
+    :param max_entries: how many entries there may be in memory. One that is thrown out for another
+        is one that has not been asked for lately
+    :param ttl_jitter: by which part of itself, from 0 to 1, ``ttl`` is shortened at most. Each
+        value gets a lifetime of its own, uniformly distributed between ``ttl * (1 - ttl_jitter)``
+        and ``ttl``, so that what was filled at once does not expire at once
+    :param stale_while_revalidate: for how long after that a value is served still, while a flight
+        in the background fetches the next one (RFC 5861)
+    :param stale_if_error: for how long after its lifetime a value is served in place of an error
+        (RFC 5861): of any :exc:`Exception` that the call would get, :exc:`FlightTimeoutError` and
+        :exc:`TooManyWaitersError` included, but for :exc:`DeadlockError`. A fresh call gets the
+        error
+    :param refresh_ahead: how eagerly a value that is in demand is fetched anew before it expires,
+        in the background. 0 is never; 1 is the optimum of Vattani et al., "Optimal Probabilistic
+        Cache Stampede Prevention" (VLDB 2015); what is above is more eager. The longer the work
+        takes, the earlier it begins
+    :param error_ttl: which errors of the work are kept, and for how long: the first class that
+        matches counts. Meanwhile each call gets a copy of the error, or the value that
+        ``stale_if_error`` allows, and nothing is asked
+    :param store: a second tier, which is asked by flights before the work, and filled after it
+    :param copy: called with a value for each who gets it from this cache, and for what `set` is
+        given, since the original stays here. For values that callers change
+    :param name: see :class:`Coalescer`, as for all other options. A flight in the background counts
+        as having one waiter
+    :raises TypeError: if an argument is of the wrong type
+    :raises ValueError: if one is out of its range
+    """
+
+    def __init__(  # noqa: PLR0913 - policies are independent of each other
+        self,
+        *,
+        ttl: float,
+        max_entries: int = 10_000,
+        ttl_jitter: float = 0,
+        stale_while_revalidate: float = 0,
+        stale_if_error: float = 0,
+        refresh_ahead: float = 0,
+        error_ttl: Mapping[type[Exception], float] = NO_ERRORS,
+        store: CacheStore[K, V] | None = None,
+        copy: Callable[[V], V] | None = None,
+        name: str = "cache",
+        on_abandon: Literal["cancel", "finish"] = "cancel",
+        retry_on: type[Exception] | tuple[type[Exception], ...] = (),
+        flight_timeout: float | None = None,
+        max_join_age: float | None = None,
+        max_waiters: int | None = None,
+        limiter: CapacityLimiter | None = None,
+        context: Literal["caller", "owner"] = "caller",
+        instruments: Iterable[Instrument] = (),
+    ) -> None:
+        lifetimes = Lifetimes(
+            ttl=ttl,
+            ttl_jitter=ttl_jitter,
+            stale_while_revalidate=stale_while_revalidate,
+            stale_if_error=stale_if_error,
+            refresh_ahead=refresh_ahead,
+            error_ttl=error_ttl,
+        )
+        check_limit(max_entries, "max_entries")
+        if copy is not None:
+            check_callable(copy, "copy")
+        self._flights: Flights[K, V] = Flights(
+            name=name,
+            on_abandon=on_abandon,
+            retry_on=retry_on,
+            flight_timeout=flight_timeout,
+            max_join_age=max_join_age,
+            max_waiters=max_waiters,
+            limiter=limiter,
+            context=context,
+            instruments=instruments,
+        )
+        self._owner = self._flights.owner
+        self._copy = copy
+        self._counters = Counters()
+        self._memory = Memory(max_entries, lifetimes.longest * SPAN)
+        self._lookup = self._memory.entries.get
+        self._first = FirstTier(self._memory, lifetimes, self._counters)
+        label = self._owner.label
+        self._second = None if store is None else SecondTier(store, label, self._counters)
+        self._loading = Loading(self._first, self._second, label)
+
+    def __repr__(self) -> str:
+        return f"<{self._owner}, {len(self._memory)} entries>"
+
+    async def __aenter__(self) -> Self:
+        """Open the cache: this task owns the flights until it leaves the block."""
+        await self._flights.__aenter__()
+        self._first.open()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool | None:
+        """Close the cache: refuse new calls, wait until all flights have landed, and forget."""
+        self._owner.check_entered()
+        try:
+            return await self._flights.__aexit__(exc_type, exc_val, exc_tb)
+        finally:
+            self._first.clear()
+            del exc_val, exc_tb  # whose frames may lead here
+
+    async def get(
+        self,
+        key: K,
+        func: Callable[[Unpack[Ts]], Awaitable[V]],
+        *args: Unpack[Ts],
+        fresh: bool = False,
+        tags: Iterable[str] = (),
+    ) -> V:
+        """Return the value that is kept for ``key``, or that of ``func(*args)``.
+
+        A value that is kept and may be served is returned at once; that is no checkpoint. Else this
+        call waits for a flight, as in :meth:`Coalescer.execute`, and what is said there of the
+        function, of cancellation and of errors holds.
+
+        Of the calls that share a flight, the function, the arguments and the tags of the one that
+        started it are used: so give those of a key alike. The function of a call that is answered
+        with an old value may be used too, in a flight in the background.
+
+        :param key: says which calls may share a value; compared as ``dict`` does
+        :param func: an async function, or another callable that returns an awaitable
+        :param args: its positional arguments
+        :param fresh: take no value from the cache, nor a result from before this call was made,
+            as in :meth:`Coalescer.execute`; what comes is kept in place of what there was
+        :param tags: what `invalidate_tag` finds the value by
+        :raises Exception: what the function raised, or a copy of an error that is kept
+        :raises anyio.ClosedResourceError: if the cache is closing or closed
+        :raises RuntimeError: if it was never opened, or was opened in another event loop or thread
+        :raises TypeError: if an argument is of the wrong type
+        """
+        if not callable(func) or get_asyncgen_hooks()[0] is not self._owner.hook:
+            check_callable(func, "func")
+            await self._owner.admit()
+        if not fresh:
+            try:
+                entry = self._lookup(key)
+            except TypeError:
+                check_hashable(key)
+                raise
+            if entry is not None:
+                entry.used = True
+                now = self._first.now()
+                if now < entry.calm_until:
+                    self._counters.hits += 1
+                    return self._handed_out(entry.value)
+                value = self._aged(key, entry, now, (func, args, checked_tags(tags)))
+                if value is not MISS:
+                    return self._handed_out(value)
+        return await self._miss(key, (func, args, checked_tags(tags)), fresh=fresh)
+
+    def _aged(self, key: K, entry: Entry, now: float, source: Source) -> V:
+        """Return the value of an entry that may not be fresh, or `MISS`; or raise its error."""
+        counters, draw = self._counters, self._first.draw() if entry.early else 1
+        match freshness(entry, now, draw):
+            case Freshness.FRESH:
+                counters.hits += 1
+            case Freshness.REFRESH:
+                counters.hits += 1
+                self._refresh(key, entry, now, source, draw)
+            case Freshness.STALE:
+                counters.stale += 1
+                self._refresh(key, entry, now, source, draw=1)
+            case Freshness.FAILED:
+                counters.failed += 1
+                if not entry.spare(now):
+                    raise_kept(cast("Failure", entry.failure), key)
+                counters.stale_if_error += 1
+            case _:
+                return cast("V", MISS)
+        return cast("V", entry.value)
+
+    def _refresh(self, key: K, entry: Entry, now: float, source: Source, draw: float) -> None:
+        """Let a flight in the background fetch the next value, if none is on its way."""
+        if now < entry.quiet_until:
+            return
+        if self._flights.start(key, self._loading.refresh, key, source, entry, draw):
+            self._counters.refreshes += 1
+
+    async def _miss(self, key: K, source: Source, *, fresh: bool) -> V:
+        """Wait for a flight."""
+        self._counters.misses += 1
+        try:
+            if fresh and self._second is not None:
+                with self._second.unread(key):
+                    value = await self._flights.execute(
+                        key, self._loading.load, key, source, fresh=True
+                    )
+            else:
+                value = await self._flights.execute(
+                    key, self._loading.load, key, source, fresh=fresh
+                )
+        except DeadlockError:
+            raise
+        except Exception:
+            entry = None if fresh else self._spare(key)
+            if entry is None:
+                raise
+            value = entry.value
+        return self._handed_out(value)
+
+    def _spare(self, key: K) -> Entry | None:
+        """Return what may be served in place of an error, if anything, and count it."""
+        if self._owner.phase is not Phase.OPEN:
+            return None
+        entry = self._memory.entries.get(key)
+        if entry is None or not entry.spare(self._first.now()):
+            return None
+        self._counters.stale_if_error += 1
+        return entry
+
+    @overload
+    def peek(self, key: K) -> V | None: ...
+    @overload
+    def peek(self, key: K, default: D) -> V | D: ...
+    def peek(self, key: K, default: Any = None) -> Any:
+        """Return the value that `get` would answer with without waiting, else ``default``.
+
+        It looks into memory alone, and leaves no trace: nothing is counted, refreshed, or kept for
+        longer. An error that is kept is no value.
+
+        :raises anyio.ClosedResourceError: if the cache is closed
+        :raises RuntimeError: as `get`; outside of a task, too
+        :raises TypeError: if the key is unhashable
+        """
+        self._check(key)
+        entry = self._memory.entries.get(key)
+        if entry is not None:
+            now = self._first.now()
+            found = freshness(entry, now, 1)
+            if found in SERVED or (found is Freshness.FAILED and entry.spare(now)):
+                return self._handed_out(entry.value)
+        return default
+
+    def statistics(self) -> CacheStatistics:
+        """Return the counters, and what is there now; see :meth:`Coalescer.statistics`."""
+        return self._counters.statistics(
+            evicted=self._memory.evicted,
+            entries=len(self._memory),
+            flights=self._flights.statistics(),
+        )

@@ -1,0 +1,99 @@
+"""The second tier: the store, as far as flights need it. It can fail; calls do not fail with it."""
+
+from __future__ import annotations
+
+__all__ = ("SecondTier",)
+
+import logging
+from collections import Counter
+from collections.abc import Generator, Hashable
+from contextlib import contextmanager
+from typing import Any, Final
+
+from anyio import move_on_after
+
+from anyflight._errors import shortened
+
+from ._statistics import Counters
+from ._store import CacheStore, StoredValue
+
+logger = logging.getLogger("anyflight")
+
+#: How many seconds a flight that was cancelled takes at most to delete what it should not have
+#: stored.
+CLEAN_UP: Final = 5
+EVERYTHING: Final = object()
+
+
+class SecondTier:
+    """Reads, writes and deletes for flights, and knows when not to read.
+
+    :param label: what to call the cache in messages
+    """
+
+    __slots__ = ("_barred", "_counters", "_label", "_warned", "store")
+
+    def __init__(self, store: CacheStore[Any, Any], label: str, counters: Counters) -> None:
+        self.store = store
+        self._label = label
+        self._counters = counters
+        self._warned = False
+        #: How many there are who want flights of a key not to read the store.
+        self._barred: Counter[Hashable] = Counter()
+
+    @contextmanager
+    def unread(self, key: Hashable = EVERYTHING) -> Generator[None]:
+        """Let no flight that begins within this block read what is stored.
+
+        So say fresh calls while they wait; and writers, until the store has got what they write:
+        what a flight reads before that may be from before the write.
+        """
+        self._barred[key] += 1
+        try:
+            yield
+        finally:
+            self._barred[key] -= 1
+            if not self._barred[key]:
+                del self._barred[key]
+
+    def may_be_read(self, key: Hashable) -> bool:
+        """Whether a flight for this key that begins now may read what is stored."""
+        return not self._barred or (key not in self._barred and EVERYTHING not in self._barred)
+
+    async def read(self, key: Hashable) -> StoredValue[Any] | None:
+        """Return what is stored, if anything, and if the store can say."""
+        try:
+            return await self.store.get(key)
+        except Exception:  # noqa: BLE001 - whatever it is: the value can be had without a store
+            self._failed("get", key)
+            return None
+
+    async def write(self, key: Hashable, stored: StoredValue[Any], keep: float) -> None:
+        """Store a value, if the store can."""
+        try:
+            await self.store.set(key, stored, keep=keep)
+        except Exception:  # noqa: BLE001 - as in `read`
+            self._failed("set", key)
+
+    async def take_back(self, key: Hashable) -> None:
+        """Delete what a flight has stored that was overtaken meanwhile, or may have stored."""
+        with move_on_after(CLEAN_UP, shield=True):
+            try:
+                await self.store.delete(key)
+            except Exception:  # noqa: BLE001 - there is nobody who could do anything about it
+                self._failed("delete", key)
+
+    def _failed(self, method: str, key: Hashable) -> None:
+        """Count an error of the store; warn of the first, for the others will be alike."""
+        self._counters.store_errors += 1
+        level = logging.DEBUG if self._warned else logging.WARNING
+        self._warned = True
+        logger.log(
+            level,
+            "%s: the store raised in %s of %s, and the cache goes on without it; "
+            "more of this is logged as DEBUG",
+            self._label,
+            method,
+            shortened(key),
+            exc_info=True,
+        )

@@ -1,0 +1,124 @@
+"""What changes a cache from outside: setting and invalidating."""
+
+from __future__ import annotations
+
+__all__ = ("Writing",)
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import Generic, TypeVar
+
+from anyio.lowlevel import checkpoint
+
+from anyflight._checks import check_hashable
+
+from ._checks import check_tag, checked_tags
+from ._first_tier import FirstTier
+from ._flights import Flights
+from ._memory import Memory
+from ._second_tier import SecondTier
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Writing(Generic[K, V]):
+    """Gives :class:`ReadThroughCache`, and nothing else, the methods with which users write."""
+
+    _flights: Flights[K, V]
+    _memory: Memory
+    _first: FirstTier
+    _second: SecondTier | None
+    _copy: Callable[[V], V] | None
+
+    async def set(self, key: K, value: V, *, tags: Iterable[str] = ()) -> None:
+        """Keep a value in place of what there was, as if a flight had brought it.
+
+        What is on its way for this key is not kept; those who wait for it get it. That, and the
+        value in memory, is done at once; then this waits for the store, if there is one. It is a
+        checkpoint.
+
+        :raises Exception: what the store raised, which then may have the old value still
+        :raises anyio.ClosedResourceError: if the cache is closed
+        :raises RuntimeError: as `get`; outside of a task, too
+        :raises TypeError: if an argument is of the wrong type
+        """
+        self._check(key)
+        first, second, tags = self._first, self._second, checked_tags(tags)
+        value = self._handed_out(value)
+        before = self._memory.entries.get(key)
+        self._forget(key)
+        stored = first.new_value(value, 0.0 if before is None else before.cost, tags)
+        ticket = first.generations.take(key, tags)
+        first.fill(ticket, stored)
+        if second is None:
+            first.generations.give_back(ticket)
+            await checkpoint()
+            return
+        try:
+            with second.unread(key):
+                await second.store.set(key, stored, keep=first.lifetimes.keep(stored))
+        finally:
+            if not first.generations.give_back(ticket):  # it was invalidated while it was stored
+                await second.take_back(key)
+
+    async def invalidate(self, key: K) -> None:
+        """Forget what is kept for ``key``, and keep nothing of what is on its way.
+
+        Those who wait already get what comes; the next `get` starts afresh. That is done at once;
+        then this waits for the store, if there is one. It is a checkpoint.
+
+        Use it after a write. Other processes have memories of their own, where a value stays until
+        it expires.
+
+        :raises Exception: what the store raised, which then may have the old value still
+        :raises anyio.ClosedResourceError: if the cache is closed
+        :raises RuntimeError: as `get`; outside of a task, too
+        :raises TypeError: if the key is unhashable
+        """
+        self._check(key)
+        self._forget(key)
+        if self._second is None:
+            await checkpoint()
+            return
+        with self._second.unread(key):
+            await self._second.store.delete(key)
+
+    async def invalidate_tag(self, tag: str) -> None:
+        """Do as `invalidate` for each key whose value has this tag, or is on its way to have it.
+
+        :raises Exception: as `invalidate`
+        """
+        self._flights.check_open()
+        check_tag(tag)
+        self._flights.detach(self._first.drop_tag(tag))
+        if self._second is None:
+            await checkpoint()
+            return
+        with self._second.unread():
+            await self._second.store.delete_tag(tag)
+
+    async def clear(self) -> None:
+        """Do as `invalidate` for every key.
+
+        :raises Exception: as `invalidate`
+        """
+        self._flights.check_open()
+        self._first.clear()
+        self._flights.detach(self._flights.keys())
+        if self._second is None:
+            await checkpoint()
+            return
+        with self._second.unread():
+            await self._second.store.clear()
+
+    def _check(self, key: K) -> None:
+        self._flights.check_open()
+        check_hashable(key)
+
+    def _forget(self, key: K) -> None:
+        """Forget what is kept for a key, and keep nothing of what is on its way."""
+        self._first.drop(key)
+        self._flights.detach([key])
+
+    def _handed_out(self, value: V) -> V:
+        return value if self._copy is None else self._copy(value)

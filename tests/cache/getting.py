@@ -1,0 +1,137 @@
+"""Calls of a cache that wait, and what must hold when nothing is in the air."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from anyflight import ReadThroughCache
+from tests.support import Caller, settle
+
+
+class Source:
+    """An async function that returns at once how often it was called; or fails, if it is to."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.fail: Exception | None = None
+
+    async def __call__(self, *args: Any) -> Any:
+        self.calls += 1
+        if self.fail is not None:
+            raise self.fail
+        return self.calls
+
+
+async def start_call(tasks: TaskGroup, call: Callable[[], Awaitable[Any]]) -> Caller:
+    """Start a call; return when it waits, or has ended (and every other task waits)."""
+    caller = Caller()
+    tasks.start_soon(caller.run, "scope", call)
+    await settle()
+    return caller
+
+
+async def start_get(
+    tasks: TaskGroup,
+    cache: ReadThroughCache[Any, Any],
+    key: Any,
+    func: Callable[..., Awaitable[Any]],
+    *args: Any,
+    **options: Any,
+) -> Caller:
+    """Start one `get`; return when it waits, or has ended (and every other task waits)."""
+    return await start_call(tasks, lambda: cache.get(key, func, *args, **options))
+
+
+async def fill(cache: ReadThroughCache[Any, Any], key: Any, value: Any, **options: Any) -> None:
+    """Let the cache load a value."""
+
+    async def load() -> Any:
+        return value
+
+    assert await cache.get(key, load, **options) == value
+
+
+def assert_settled(cache: ReadThroughCache[Any, Any]) -> None:
+    """Check what must hold in and between the parts of a cache when nothing is in the air."""
+    assert len(cache._first.generations) == 0
+    assert cache._second is None or cache._second._barred == {}
+    assert_whole(cache)
+    now = cache.statistics()
+    assert now.flights.in_flight == now.flights.waiting == 0
+
+
+def assert_whole(cache: ReadThroughCache[Any, Any]) -> None:
+    """Check the invariants of the memory, and the identities of the statistics."""
+    memory = cache._memory
+    assert len(memory) <= memory._max_entries
+    assert {*memory._queues._small, *memory._queues._main} == set(memory.entries)
+    assert len(memory._queues) == len(memory)
+    listed = {(tag, key) for tag, keys in memory._keys_of.items() for key in keys}
+    assert listed == {(tag, key) for key, entry in memory.entries.items() for tag in entry.tags}
+    assert all(memory._keys_of.values())
+    leaving = [key for key, entry in memory.entries.items() if entry.gone < float("inf")]
+    assert len(memory._departures) == len(leaving)
+    assert {*all_keys(memory._departures._keys)} == set(leaving)
+    now = cache.statistics()
+    assert now.entries == len(memory)
+    assert now.flights.calls <= now.misses + now.refreshes + now.flights.refused
+    assert now.stale_if_error <= now.failed + now.misses
+    assert now.refresh_failures <= now.refreshes
+
+
+def all_keys(buckets: dict[int, set[Any]]) -> list[Any]:
+    return [key for keys in buckets.values() for key in keys]
+
+
+class GatedStore:
+    """A store in this process; each method can be made to wait, or to fail."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.kept: dict[Any, tuple[Any, float]] = {}
+        self.keeps: dict[Any, float] = {}
+        self.calls: list[tuple[Any, ...]] = []
+        self.fail: dict[str, Exception] = {}
+        self.gates: dict[str, anyio.Event] = {}
+        #: Whether a write is made before it waits, as a server may do it, or after.
+        self.write_first = False
+
+    async def get(self, key: Any) -> Any:
+        found = self.kept.get(key)
+        await self._called("get", key)
+        if found is None:
+            return None
+        stored, since = found
+        return dataclasses.replace(stored, age=stored.age + self._clock() - since)
+
+    async def set(self, key: Any, stored: Any, *, keep: float) -> None:
+        if self.write_first:
+            self.kept[key] = stored, self._clock()
+        await self._called("set", key)
+        self.kept[key] = stored, self._clock()
+        self.keeps[key] = keep
+
+    async def delete(self, key: Any) -> None:
+        await self._called("delete", key)
+        self.kept.pop(key, None)
+
+    async def delete_tag(self, tag: str) -> None:
+        await self._called("delete_tag", tag)
+        for key in [key for key, (stored, _) in self.kept.items() if tag in stored.tags]:
+            del self.kept[key]
+
+    async def clear(self) -> None:
+        await self._called("clear")
+        self.kept.clear()
+
+    async def _called(self, method: str, *args: Any) -> None:
+        self.calls.append((method, *args))
+        if method in self.gates:
+            await self.gates[method].wait()
+        if method in self.fail:
+            raise self.fail[method]
