@@ -14,12 +14,13 @@ __all__ = (
     "check_instance",
     "check_key_function",
     "check_timeout",
+    "checked_keys",
     "not_awaitable",
     "not_mapping",
 )
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from functools import partial
 from inspect import (
     CO_ITERABLE_COROUTINE,
@@ -28,7 +29,9 @@ from inspect import (
     iscoroutinefunction,
     isgeneratorfunction,
 )
-from typing import Any, cast
+from typing import Any, TypeVar, cast
+
+K = TypeVar("K", bound=Hashable)
 
 
 def check_callable(func: object, argument: str) -> None:
@@ -90,6 +93,18 @@ def check_hashable(key: Hashable) -> None:
         raise TypeError(
             f"the key must be hashable ({exc}): use for example a tuple where this has a list"
         ) from None
+
+
+def checked_keys(keys: Iterable[K]) -> dict[K, None]:
+    """Return each of the keys once, in their order; or raise as `check_hashable`."""
+    distinct: dict[K, None] = {}
+    for key in keys:
+        try:
+            distinct[key] = None
+        except TypeError:
+            check_hashable(key)
+            raise
+    return distinct
 
 
 def check_timeout(timeout: object) -> None:

@@ -15,7 +15,7 @@ from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 from ._announcer import Announcer
 from ._batch import KeyFlight, KeyTable
 from ._batches import Batches
-from ._checks import check_hashable
+from ._checks import check_hashable, checked_keys
 from ._deadlock import Waits, flying, wait_within
 from ._delivery import deliver
 from ._events import BatchLoaderStatistics, FlightInfo, Instrument
@@ -204,7 +204,7 @@ class BatchLoader(Generic[K, V]):
 
         :raises Exception: as `load`, but no :exc:`MissingKeyError`
         """
-        distinct = _distinct(keys)
+        distinct = checked_keys(keys)
         if get_asyncgen_hooks()[0] is not self._owner.hook:
             await self._owner.admit()
         if not distinct:
@@ -318,15 +318,3 @@ class BatchLoader(Generic[K, V]):
             return ()  # there may be no event loop, and no time
         now = current_time()
         return tuple(flight.info(now) for flight in self._table)
-
-
-def _distinct(keys: Iterable[K]) -> dict[K, None]:
-    """Return each key once; nothing has started yet if one of them is unhashable."""
-    distinct: dict[K, None] = {}
-    for key in keys:
-        try:
-            distinct[key] = None
-        except TypeError:
-            check_hashable(key)
-            raise
-    return distinct
