@@ -14,13 +14,15 @@ from time import perf_counter
 from benchmarks._backends import available_backends, run_on
 from benchmarks._document import Document, read, write
 from benchmarks._environment import current_load, describe_environment
+from benchmarks._loaders import LOADERS, as_rival
 from benchmarks._measure import Plan, Result
 from benchmarks._page import page_of
 from benchmarks._questions import QUESTIONS
-from benchmarks._rivals import RIVALS, Verdict, check_cancel_safety, rivals_on
+from benchmarks._rivals import RIVALS, Rival, Verdict, check_cancel_safety
 from benchmarks._tables import tables_of
 
 LARGEST = 1_000_000
+COMPARED: tuple[Rival, ...] = (*RIVALS, *map(as_rival, LOADERS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +104,7 @@ def measure_all(options: Options) -> Document:
     # A task or future whose error nobody takes is a rival's business, and none of the reader's.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
     began = perf_counter()
-    environment = describe_environment(rival.package for rival in RIVALS if rival.package)
+    environment = describe_environment(rival.package for rival in COMPARED if rival.package)
     # What importing has made takes no part in the collections during a measurement.
     gc.collect()
     gc.freeze()
@@ -131,7 +133,11 @@ def measure_all(options: Options) -> Document:
 
 
 async def _check_all(backend: str) -> dict[str, Verdict]:
-    return {rival.name: await check_cancel_safety(rival, backend) for rival in rivals_on(backend)}
+    return {
+        rival.name: await check_cancel_safety(rival, backend)
+        for rival in COMPARED
+        if backend in rival.backends
+    }
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ and the same for every rival and for the floor.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from time import perf_counter
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
@@ -16,7 +16,7 @@ import anyio
 import trio
 from anyio.lowlevel import checkpoint
 
-Call = Callable[[str], Coroutine[Any, Any, Any]]
+Call = Callable[[str], Awaitable[Any]]
 """A call of what is measured, with a key."""
 
 TURNS = 20

@@ -41,7 +41,8 @@ class Document:
     def safe_rivals(self, backend: str) -> list[str]:
         """Return the rivals that are cancel-safe there; anyflight is none of them."""
         verdicts = self.verdicts[backend].items()
-        return [name for name, verdict in verdicts if verdict.safe and name != "anyflight"]
+        ours = {"anyflight", "BatchLoader"}
+        return [name for name, verdict in verdicts if verdict.safe and name not in ours]
 
 
 def write(document: Document, path: Path) -> None:

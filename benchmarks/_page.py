@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Iterator
 from textwrap import wrap
 
-from benchmarks import errors, joiner_parts, joiners
+from benchmarks import batches, errors, joiner_parts, joiners
 from benchmarks._document import Document
+from benchmarks._loaders import LOADERS, as_rival
 from benchmarks._measure import NEARLY_ONE, SELDOM
 from benchmarks._questions import QUESTIONS
 from benchmarks._rivals import CALLERS, OURS, RIVALS, Rival
@@ -94,7 +95,7 @@ def _rivals(document: Document) -> Iterator[str]:
             ", ".join(NAMES[each] for each in document.backends if each in rival.backends),
             _finding(document, rival),
         ]
-        for rival in RIVALS
+        for rival in (*RIVALS, *map(as_rival, LOADERS))
     ]
     yield from table(["", "version", "runs on", "cancel-safe"], rows, left=4)
 
@@ -126,7 +127,8 @@ def _costlier(document: Document) -> Iterator[str]:
     reasons: dict[str, dict[str, list[str]]] = {}
     for rival in RIVALS[1:]:
         cells = {
-            role: _factors(document, rival, questions) for role, (questions, _) in ROLES.items()
+            role: _factors(document, rival, OURS, questions)
+            for role, (questions, _) in ROLES.items()
         }
         if not any(cells.values()):
             continue
@@ -138,19 +140,37 @@ def _costlier(document: Document) -> Iterator[str]:
     for role, whys in reasons.items():
         told = (f"{', '.join(names)}: {why}." for why, names in whys.items())
         yield from _paragraph(f"What makes {role} cheaper there.", *told)
+    yield from _costlier_loaders(document)
 
 
 def _mark(document: Document, rival: Rival) -> str:
     return _finding(document, rival).partition(":")[0]
 
 
-def _factors(document: Document, rival: Rival, questions: tuple[str, ...]) -> str:
+def _costlier_loaders(document: Document) -> Iterator[str]:
+    """Yield the same for the loaders: where the batch loader costs more than they do."""
+    ours, *rivals = map(as_rival, LOADERS)
+    roles = (batches.TASKS, batches.ONE_CALL, batches.ONE_BY_ONE)
+    rows: list[list[str]] = []
+    for rival in rivals:
+        cells = [_factors(document, rival, ours, ("batches",), role) for role in roles]
+        if any(cells):
+            rows.append([rival.name, _mark(document, rival), *cells])
+    yield "The same for the batch loader:"
+    yield ""
+    yield from table(["", "cancel-safe", *roles], rows, left=5)
+    yield from _paragraph(f"What makes a key cheaper there: {batches.WHY}.")
+
+
+def _factors(
+    document: Document, rival: Rival, ours: Rival, questions: tuple[str, ...], role: str = ""
+) -> str:
     """Say how many times as much anyflight costs, on each back end where it costs more."""
     most: dict[str, float] = {}
     for result in document.results:
         compared = result.question in questions and result.unit == "µs"
-        if compared and rival.name in result.samples:
-            ratio = result.ratio(OURS.name, rival.name).median
+        if compared and rival.name in result.samples and result.label.endswith(role):
+            ratio = result.ratio(ours.name, rival.name).median
             most[result.backend] = max(ratio, most.get(result.backend, 0))
     costlier = [
         f"{NAMES[name]} {figure(ratio)}" for name, ratio in most.items() if ratio > NEARLY_ONE

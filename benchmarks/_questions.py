@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks import (
+    batches,
     cancelled,
     checks,
     designs,
@@ -46,6 +47,7 @@ QUESTIONS = {
         joiners,
         joiner_parts,
         many_keys,
+        batches,
         errors,
         cancelled,
         checks,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from benchmarks import scale
+from benchmarks import _loaders, scale
 from benchmarks._document import Document
 from benchmarks._measure import Result, Spread
 from benchmarks._rivals import OURS
@@ -51,7 +51,7 @@ def tables_of(document: Document, question: str) -> Iterator[str]:
 def _by_case(document: Document, label: str, results: Sequence[Result]) -> Iterator[str]:
     """Yield a table with a row for each case, its figure and its ratio on each back end."""
     names = list(dict.fromkeys(name for result in results for name in result.samples))
-    compared = OURS.name in names
+    compared = OURS.name in names or _loaders.OURS.name in names
     heads = [label, *(["cancel-safe"] if compared else [])]
     for result in results:
         heads += [f"{NAMES[result.backend]}, {result.unit}", "ratio"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from statistics import median
 from typing import NamedTuple
 
-from benchmarks import checks, joiners, miss, scale
+from benchmarks import batches, checks, joiners, miss, scale
 from benchmarks._document import Document
+from benchmarks._loaders import OURS as BATCH_LOADER
 from benchmarks._measure import NEARLY_ONE, Result
 from benchmarks._rivals import OURS
 
@@ -61,6 +62,7 @@ def targets_of(document: Document) -> list[Target]:
             "{label}: less than every cancel-safe rival",
             lambda result: _below_safe_rivals(document, result),
         ),
+        *_each_label(document, "batches", "{label}: less than every loader", _below_loaders),
         *_each_label(
             document,
             "checks",
@@ -98,11 +100,20 @@ def _at_most(limit: float, result: Result, case: str, to: str) -> Score | None:
 
 
 def _below_safe_rivals(document: Document, result: Result) -> Score | None:
-    ratios = {
-        rival: result.ratio(OURS.name, rival).median
-        for rival in document.safe_rivals(result.backend)
-        if rival in result.samples
-    }
+    safe = document.safe_rivals(result.backend)
+    return _below(result, OURS.name, [rival for rival in safe if rival in result.samples])
+
+
+def _below_loaders(result: Result) -> Score | None:
+    """Compare with all of them, whatever they do when a caller is cancelled."""
+    ours = BATCH_LOADER.name
+    return _below(
+        result, ours, [each for each in result.samples if each not in {ours, batches.FLOOR}]
+    )
+
+
+def _below(result: Result, ours: str, rivals: Iterable[str]) -> Score | None:
+    ratios = {rival: result.ratio(ours, rival).median for rival in rivals}
     if not ratios:
         return None
     cheapest = max(ratios, key=ratios.__getitem__)

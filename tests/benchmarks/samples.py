@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import checks, joiners, many_keys, miss, scale
+from benchmarks import batches, checks, joiners, many_keys, miss, scale
 from benchmarks._document import Document
 from benchmarks._environment import Environment
 from benchmarks._measure import Result, Samples
@@ -26,12 +26,14 @@ def document(
     safe: float = 2,
     call: float = 1.05,
     check: float = 0.05,
+    key: float = 0.4,
     last: float = 2,
 ) -> Document:
     """Return a run in which a floor costs 1 µs; by default all targets are met.
 
     :param joiner: what a joiner costs; `call` an uncontended one
     :param safe: what all calls of the cancel-safe rival cost; the other's cost a half
+    :param key: what a key in a batch costs; with another loader it is a half
     :param check: what both checks cost, as a share of a joiner
     :param last: what a call with the most keys in flight costs, with the fewest it is 2
     """
@@ -56,12 +58,20 @@ def document(
                 "anyflight": Verdict(safe=True, finding=""),
                 "coalescer": Verdict(safe=True, finding=""),
                 "oneflight": Verdict(safe=False, finding="199 of 199 are cancelled"),
+                "BatchLoader": Verdict(safe=True, finding=""),
+                "dloader": Verdict(safe=False, finding="199 of 199 are cancelled"),
             }
         },
         results=(
             result("miss", "quick work", miss.FLOOR, _rivals(miss.FLOOR, call, safe)),
             result("joiners", "9 joiners", joiners.FLOOR, _rivals(joiners.FLOOR, joiner, safe), 9),
             result("many_keys", "9 calls", many_keys.FLOOR, _rivals(many_keys.FLOOR, 1.5, safe)),
+            result(
+                "batches",
+                "9 keys, one call for all",
+                batches.FLOOR,
+                {batches.FLOOR: [1.0], "BatchLoader": [key], "dloader": [0.5]},
+            ),
             result(
                 "checks",
                 "checks of a call",

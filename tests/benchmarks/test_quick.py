@@ -12,6 +12,7 @@ from PIL import Image
 
 from benchmarks._backends import available_backends
 from benchmarks._document import Document, read
+from benchmarks._loaders import loaders_on
 from benchmarks._questions import QUESTIONS
 from benchmarks._rivals import rivals_on
 from benchmarks._tables import NAMES
@@ -70,6 +71,13 @@ def test_every_rival_has_its_row_beside_the_floor(
         names = [rival.name for rival in rivals_on(backend)]
         assert list(result.samples) == [result.floor, *names]
         assert names[0] == "anyflight"
+
+
+@pytest.mark.parametrize("backend", available_backends())
+def test_every_loader_has_its_row_beside_the_floor(document: Document, backend: str) -> None:
+    for result in document.of("batches", backend):
+        assert list(result.samples) == [result.floor, *(each.name for each in loaders_on(backend))]
+        assert set(result.notes.values()) == {""}, "not as many batches as expected"
 
 
 def test_only_what_does_not_share_is_noted_where_all_share(document: Document) -> None:

@@ -12,6 +12,7 @@ JOINER = "9 joiners: at most 1.2 times the bare wait"
 JOINER_RIVALS = "9 joiners: less than every cancel-safe rival"
 CALL = "an uncontended call, quick work: at most 1.1 times the owned task"
 MIXTURE = "9 calls: less than every cancel-safe rival"
+KEY = "9 keys, one call for all: less than every loader"
 CHECKS = "checks of a call: at most 0.1 of a joiner"
 KEYS = (
     "a call with 10,000 keys in flight or more: at most 1.1 times as far from its floor as with "
@@ -26,6 +27,7 @@ def missed(**figures: float) -> set[str]:
         JOINER_RIVALS,
         CALL,
         MIXTURE,
+        KEY,
         CHECKS,
         KEYS,
     ]
@@ -43,6 +45,7 @@ def test_all_are_met_by_figures_within_the_limits() -> None:
         ({"joiner": 1.6, "safe": 1.55}, {JOINER, JOINER_RIVALS}),
         ({"call": 1.11}, {CALL}),
         ({"safe": 1.4}, {MIXTURE}),
+        ({"key": 0.55}, {KEY}),
         ({"check": 0.11}, {CHECKS}),
         ({"last": 2.3}, {KEYS}),
     ],
@@ -69,7 +72,9 @@ def test_the_page_names_the_rivals_that_are_cheaper_and_no_others() -> None:
     costlier = page.partition("## Where anyflight costs more")[2].partition("\n## ")[0]
     assert "| oneflight | no | asyncio 2.10 | asyncio 2.20 | asyncio 3.00 |  |" in costlier
     assert "coalescer" not in costlier
-    page = page_of(document(safe=0.5))
+    assert "dloader" not in costlier
+    page = page_of(document(safe=0.5, key=0.6))
     costlier = page.partition("## Where anyflight costs more")[2].partition("\n## ")[0]
     assert "| coalescer | yes | asyncio 2.10 | asyncio 2.20 | asyncio 3.00 |  |" in costlier
+    assert "| dloader | no |  | asyncio 1.20 |  |" in costlier
     assert "coalescer: the leader is a bare task" in costlier.replace("\n", " ")
