@@ -73,16 +73,23 @@ class KeyTable(FlightTable[KeyFlight]):
     ) -> list[KeyFlight]:
         """Land the flights of a batch; return those behind them.
 
-        What `land` does for one, without its calls where there is nothing special about it.
+        What `land` does for one, without its calls where there is nothing special about it: with
+        them, a third of the time of a key in `load_many` would go into this.
         """
         behind: list[KeyFlight] = []
+        current = self._current
         for flight, outcome in zip(flights, outcomes, strict=False):
             if flight.detached or flight.successor is not None or self._observer is not None:
                 successor = self.land(flight, outcome)
                 if successor is not None:
                     behind.append(successor)
             else:
-                self._remove_current(flight)
+                try:
+                    holder = current.get(flight.key)
+                except Exception:  # noqa: BLE001 - as in `_remove_current`
+                    holder = None
+                if holder is flight:
+                    del current[flight.key]
                 flight.outcome = outcome
                 self._served += flight.waiters
                 self.landed[outcome.kind] += 1

@@ -279,17 +279,18 @@ class BatchTable(FlightTable[LedFlight]):
 
 def _outcomes(values: Mapping[Hashable, Any], keys: list[Hashable]) -> list[Outcome[Any]]:
     get = values.get
-    return [_outcome(get(key, MISSING)) for key in keys]
+    return [
+        _no_value(value) if value is MISSING or isinstance(value, BaseException) else Value(value)
+        for value in (get(key, MISSING) for key in keys)
+    ]
 
 
-def _outcome(value: Any) -> Outcome[Any]:
-    """Return the outcome of a key for which the batch function returned this."""
-    if value is MISSING:
+def _no_value(result: Any) -> Outcome[Any]:
+    """Return the outcome of a key for which an exception was returned, or nothing."""
+    if result is MISSING:
         return Missing()
-    if not isinstance(value, BaseException):
-        return Value(value)
-    if isinstance(value, Exception):
-        return Failure(value)
-    error = TypeError(f"load_batch returned {value!r} as the value of a key, which is no Exception")
-    error.__cause__ = value
+    if isinstance(result, Exception):
+        return Failure(result)
+    error = TypeError(f"the batch function returned {result!r} for a key, which is no Exception")
+    error.__cause__ = result
     return Failure(error)

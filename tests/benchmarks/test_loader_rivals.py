@@ -13,7 +13,7 @@ from benchmarks._backends import available_backends
 from benchmarks._claims import CLAIMS, Claim
 from benchmarks._loaders import LOADERS, OURS, Loader
 
-PAGE = Path(__file__).parents[2] / "docs" / "loader-rivals.md"
+PAGE = Path(__file__).parents[2] / "docs" / "loader.md"
 RIVALS = LOADERS[1:]
 SEEN: dict[str, dict[str, str]] = {
     "calls for one key share its load": {

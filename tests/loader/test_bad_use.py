@@ -97,6 +97,30 @@ async def test_a_key_that_cannot_be_compared_starts_nothing() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_key_that_changes_its_hash_in_flight_harms_itself_alone() -> None:
+    class Key:
+        def __init__(self) -> None:
+            self.hash: int | None = 1
+
+        def __hash__(self) -> int:
+            if self.hash is None:
+                raise ValueError("no hash any more")
+            return self.hash
+
+    work = LoadBatch(answer=lambda _: "found")
+    async with BatchLoader[Any, Any](work) as loader, anyio.create_task_group() as tasks:
+        moved, broken = Key(), Key()
+        callers = await ask(tasks, loader, moved, broken, 2)
+        moved.hash = 3
+        work.release()
+        broken.hash = None
+        await settle()
+        assert [type(caller.outcome) for caller in callers] == [ValueError] * 3, "no dict of them"
+    assert loader.flights() == ()
+    assert loader.statistics().in_flight == 0
+
+
+@pytest.mark.anyio
 async def test_keys_that_are_no_iterable_start_nothing() -> None:
     async with BatchLoader[Any, Any](LoadBatch()) as loader:
         with pytest.raises(TypeError, match="not iterable"):
