@@ -34,7 +34,7 @@ from ._checks import not_awaitable, not_mapping
 from ._deadlines import Deadlines
 from ._flight import FlightTable
 from ._leaders import Leaders
-from ._led_flight import LedFlight
+from ._led_flight import Leader, LedFlight
 from ._outcome import OWNER_GONE, Failure, Missing, Outcome, Value
 from ._owner import Owner, Phase
 from ._policies import Batching, Policies
@@ -211,9 +211,14 @@ class Batches(Leaders):
             self._ready.pop(following, None)
             self._go(following)
 
+    async def _run(self, leader: Leader, flight: LedFlight) -> Outcome[Any]:
+        await checkpoint()  # before the batch begins: one that everybody leaves now lands at once
+        run = super()._run(leader, flight)
+        del flight  # as in `_fly`
+        return await run
+
     async def _load(self, batch: Batch) -> list[Outcome[Any]]:
         """Call the batch function; return the outcome of each key, in order."""
-        await checkpoint()
         keys = self._begin(batch)
         del batch  # an error that comes out of here leads to this frame
         result: Any = None
