@@ -42,18 +42,21 @@ class KeyFlight(Flight):
 class Batch(LedFlight):
     """A flight for many keys. Its one waiter is the loader, on behalf of the keys."""
 
-    __slots__ = ("flights", "wanted")
+    __slots__ = ("flights", "next_limiter", "wanted")
 
     def __init__(
         self,
         load: Callable[[Batch], Awaitable[Any]],
         context: Context,
         slots: CapacityLimiter,
+        limiter: CapacityLimiter | None,
         landing: Event,
     ) -> None:
         super().__init__(object(), (load, (self,)), context, slots, landing)
         #: The flights of its keys, in the order of arrival. Fixed by its beginning.
         self.flights: dict[KeyFlight, None] = {}
+        #: Where its leader will take a token when it has a slot. None from then on.
+        self.next_limiter = limiter
         #: How many of these somebody waits for. With none left it is abandoned.
         self.wanted = 0
 

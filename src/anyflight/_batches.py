@@ -177,6 +177,7 @@ class Batches(Leaders):
             self._load,
             self._context() if context is None else context,
             self._slots,
+            self._limiter,
             self._owner.new_event(),
         )
         self._table.add(batch)
@@ -197,7 +198,7 @@ class Batches(Leaders):
 
     def _occupy_slot(self, batch: Batch) -> None:
         self._slots.acquire_on_behalf_of_nowait(batch)
-        batch.limiter = self._limiter
+        batch.limiter, batch.next_limiter = batch.next_limiter, None
         self._promote(batch)
 
     def _give_back_slot(self, batch: Batch) -> None:

@@ -136,7 +136,7 @@ class _Needs:
         if isinstance(node, KeyFlight):
             return () if node.batch is None else (node.batch,)
         if node.began is None:
-            return self._token(node)
+            return self._tokens(node)
         return [
             wait.flight
             for wait in node.waits
@@ -147,16 +147,26 @@ class _Needs:
         """Whether the work of ``flight`` cannot end before this wait has."""
         return True
 
-    def _token(self, flight: LedFlight) -> Collection[CapacityLimiter]:
-        """Return the limiter for whose token a flight that has not begun waits, if it does."""
-        limiter = flight.limiter
-        if limiter is None or limiter.available_tokens > 0:
-            return ()
+    def _tokens(self, flight: LedFlight) -> Collection[CapacityLimiter]:
+        """Return the limiters of which a flight that has not begun needs a token, and none is free.
+
+        A batch needs a slot first: it may have to wait for that, or for its delay, but if those who
+        hold the tokens wait for it, then they do so in vain.
+        """
+        limiters = [flight.limiter]
+        if isinstance(flight, Batch):
+            limiters.append(flight.next_limiter)
+        return [each for each in limiters if each is not None and self._is_taken(each, flight)]
+
+    def _is_taken(self, limiter: CapacityLimiter, flight: LedFlight) -> bool:
+        """Whether flights hold all tokens, and ``flight`` is none of them."""
+        if limiter.available_tokens > 0:
+            return False
         if limiter not in self._holders:
             self._holders[limiter] = _holders(limiter)
         holders = self._holders[limiter]
         # It may have its token, and have yet to take its first step.
-        return (limiter,) if holders and flight not in holders else ()
+        return bool(holders) and flight not in holders
 
 
 class _NeedsOfTheWork(_Needs):

@@ -120,3 +120,19 @@ async def test_law_11_waiting_for_another_loader_is_no_circle() -> None:
 
     async with BatchLoader(load_authors) as authors, BatchLoader(load_books) as books:
         assert await books.load_many([1, 2]) == {1: "book by author 1", 2: "book by author 0"}
+
+
+async def test_law_11_a_key_whose_batch_waits_for_its_delay_and_then_for_the_only_token() -> None:
+    """When it asks for its token no call is made, so nobody would notice then."""
+
+    async def load_batch(keys: list[int]) -> dict[int, int]:
+        return {key: await inner.load(key) for key in keys}
+
+    limiter = anyio.CapacityLimiter(1)
+    outer = BatchLoader[int, int](load_batch, limiter=limiter)
+    inner = BatchLoader[int, int](LoadBatch(), limiter=limiter, max_delay=60)
+    async with outer, inner:
+        with anyio.fail_after(30), pytest.raises(DeadlockError, match="1 waits for 1 waits for 1"):
+            await outer.load(1)
+    assert_idle(outer)
+    assert_idle(inner)
