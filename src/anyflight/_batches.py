@@ -252,10 +252,12 @@ class Batches(Leaders):
         return [flight.landing for flight in queued]
 
     def _close(self) -> None:
+        # Nothing will come that is worth waiting for. Before all else: a keeper of deadlines that
+        # has been told to end, since there were none, would keep none of this batch.
+        if self._gathering is not None:
+            self._go(self._gathering)
         super()._close()
         if self._delays is not None:
-            if self._gathering is not None:  # nothing will come that is worth waiting for
-                self._go(self._gathering)
             self._delays.end_if_idle()
 
     def _clear(self) -> None:
