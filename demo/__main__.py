@@ -1,4 +1,4 @@
-"""The command `python -m demo`: measure the service without and with coalescing."""
+"""The command `python -m demo`: measure the service with each strategy."""
 
 from __future__ import annotations
 
