@@ -11,6 +11,7 @@ from rich.table import Table
 
 from demo.strategies import STRATEGIES
 from demo.traffic import CALM_SHARE
+from examples.user_service.cached_service import CACHE_TTL
 from examples.user_service.user_query import USER_QUERY
 
 if TYPE_CHECKING:
@@ -93,9 +94,8 @@ def show_introduction(console: Console, options: Options) -> None:
 def show(console: Console, comparison: Comparison) -> None:
     """Print the table and what it takes to judge it."""
     runs, facts = comparison.runs, comparison.environment
-    table = Table(
-        title="During the spike", title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1)
-    )
+    table = Table(title="During the spike", title_justify="left", box=SIMPLE_HEAD, show_edge=False)
+    table.padding = (0, 0, 0, 1)
     table.add_column("")
     table.add_column("Published", justify="right")
     for strategy in STRATEGIES:
@@ -110,8 +110,9 @@ def show(console: Console, comparison: Comparison) -> None:
         "generator's own delay is part of it: in the order of the runs "
         f"{_listed(run.lag_p99_ms for run in runs.values())} ms (P99).",
         "A fetch is the row of one user, asked for alone or in a batch. In theory a profile for "
-        "which L requests a second arrive is fetched L / (1 + L·S) times a second, if a fetch "
-        "takes S; without coalescing L times. S of the popular one: "
+        "which L requests a second arrive is fetched L / (1 + L·(S + T)) times a second, if a "
+        f"fetch takes S and is remembered for T: {CACHE_TTL:g} s if cached, else 0. Without "
+        "coalescing it is fetched L times. S of the popular one: "
         f"{_listed(run.popular.mean_ms for run in runs.values())} ms.",
         "Every answer was checked against its row, and the server's counts against the client's.",
         f"{facts.python}, anyio {facts.anyio} on {facts.backend}, {facts.driver}, "

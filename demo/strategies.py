@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from demo.theory import coalesced_rate, direct_rate
 from examples.user_service.batched_service import BatchedUserService
+from examples.user_service.cached_service import CACHE_TTL, CachedUserService
 from examples.user_service.service import UserService
 
 if TYPE_CHECKING:
@@ -65,6 +67,12 @@ async def _batched(database: Database, instruments: Iterable[Instrument]) -> Asy
         yield service.get_user
 
 
+@asynccontextmanager
+async def _cached(database: Database, instruments: Iterable[Instrument]) -> AsyncIterator[Lookup]:
+    async with CachedUserService(database, instruments=instruments) as service:
+        yield service.get_user
+
+
 STRATEGIES = (
     Strategy(
         name="direct",
@@ -86,6 +94,13 @@ STRATEGIES = (
         short="and batched",
         open=_batched,
         theory=coalesced_rate,
+    ),
+    Strategy(
+        name="cached",
+        title="Coalesced and cached",
+        short="and cached",
+        open=_cached,
+        theory=partial(coalesced_rate, kept_seconds=CACHE_TTL),
     ),
 )
 """In the order in which they are run and shown: what all the others are compared with is first."""
