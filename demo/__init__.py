@@ -17,6 +17,7 @@ Run it as `python -m demo`. The rooms, in the order in which a run passes throug
     figures.py    rates, percentiles, series: pure functions
     theory.py     how often a user is fetched, measured and expected
     summary.py    one run, and all of them
-    report.py     the table and the figures as JSON
+    table.py      the table beside the published figures
+    report.py     what is printed, and the figures as JSON
     picture.py    the figures through time
 """

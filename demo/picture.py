@@ -9,8 +9,8 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from demo.report import number
 from demo.strategies import STRATEGIES
+from demo.table import number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,80 +1,28 @@
-"""What is shown: the table beside the published figures, the lines around it, and the JSON file."""
+"""What is shown: the table and the lines around it; and the files that are not pictures."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from demo.strategies import STRATEGIES
+from demo.table import as_markdown, number, rows_of
 from demo.traffic import CALM_SHARE
 from examples.user_service.cached_service import CACHE_TTL
 from examples.user_service.user_query import USER_QUERY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
     from rich.console import Console
 
     from demo.options import Options
-    from demo.summary import Comparison, Figures
-    from demo.theory import FetchRate
-
-
-class Row(NamedTuple):
-    """One line of the table; the published figures are those of the text that the demo follows."""
-
-    name: str
-    published: str
-    runs: tuple[str, ...]
-    """One cell for each run."""
-
-
-def rows_of(runs: Sequence[Figures]) -> tuple[Row, ...]:
-    """Return the table's lines; the first run is what the others are compared with."""
-    queries = [run.queries_per_second for run in runs]
-    p99 = [run.p99_ms for run in runs]
-    pool = [100 * run.pool_utilisation for run in runs]
-    return (
-        _row("Queries/s", queries, published="2,400 → 180"),
-        _factors(queries),
-        _row("Rows per query", [run.rows_per_query for run in runs]),
-        _row("P50 latency, ms", [run.p50_ms for run in runs]),
-        _row("P95 latency, ms", [run.p95_ms for run in runs]),
-        _row("P99 latency, ms", p99, published="450 → 35"),
-        _factors(p99),
-        _row("Pool in use, %", pool, published="95 → 25"),
-        _factors(pool),
-        Row("Errors, %", "", tuple(f"{100 * run.error_rate:.2f}" for run in runs)),
-        *_fetches("Popular", [run.popular for run in runs]),
-        *_fetches("Others", [run.others for run in runs]),
-    )
-
-
-def _row(name: str, values: Sequence[float], *, published: str = "") -> Row:
-    return Row(name, published, tuple(number(value) for value in values))
-
-
-def _factors(values: Sequence[float]) -> Row:
-    """Say how many times the first value is each of the others."""
-    first, *others = values
-    return Row("  factor", "", ("", *(number(first / other) if other else "-" for other in others)))
-
-
-def _fetches(name: str, fetches: Sequence[FetchRate]) -> tuple[Row, ...]:
-    return (
-        _row(f"{name}, fetches/s", [each.per_second for each in fetches]),
-        _row("  in theory", [each.theory_per_second for each in fetches]),
-    )
-
-
-def number(value: float) -> str:
-    """Show a number as exactly as it deserves."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"  # noqa: PLR2004
+    from demo.summary import Comparison
 
 
 def show_introduction(console: Console, options: Options) -> None:
@@ -130,9 +78,12 @@ def _print(console: Console, *paragraphs: str) -> None:
         console.print(paragraph, highlight=False, markup=False)
 
 
-def write_json(comparison: Comparison, path: Path) -> None:
-    """Write all figures, options and facts to `path`."""
-    path.write_text(json.dumps(as_document(comparison), indent=2) + "\n", encoding="utf-8")
+def write_figures(comparison: Comparison, folder: Path) -> tuple[Path, Path]:
+    """Write all figures, options and facts as JSON, and the table as Markdown; return the paths."""
+    document, table = folder / "impact.json", folder / "impact.md"
+    document.write_text(json.dumps(as_document(comparison), indent=2) + "\n", encoding="utf-8")
+    table.write_text(as_markdown(list(comparison.runs.values())), encoding="utf-8")
+    return document, table
 
 
 def as_document(comparison: Comparison) -> dict[str, Any]:

@@ -57,6 +57,7 @@ def assert_written(folder: Path, backend: str) -> None:
     with Image.open(folder / "impact.png") as image:
         image.verify()
     ET.parse(folder / "impact.svg")
+    assert (folder / "impact.md").read_text().startswith("| during the spike |")
 
 
 def assert_consistent(document: dict[str, Any], backend: str) -> None:

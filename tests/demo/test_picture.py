@@ -12,8 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from demo.picture import compose, draw
-from demo.report import number
 from demo.strategies import STRATEGIES
+from demo.table import number
 from tests.demo.samples import comparison
 
 

@@ -1,10 +1,9 @@
-"""The table, the lines around it, and the JSON document."""
+"""What is printed, and the files."""
 
 from __future__ import annotations
 
 import io
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from rich.console import Console
 
 from demo.options import Options
 from demo.progress import stage
-from demo.report import rows_of, show, show_introduction, write_json
+from demo.report import show, show_introduction, write_figures
 from tests.demo.samples import comparison
 
 
@@ -24,31 +23,6 @@ def printed(console: Console) -> str:
 @pytest.fixture
 def console() -> Console:
     return Console(file=io.StringIO(), width=200)
-
-
-def test_the_table_has_the_published_figures_beside_all_runs() -> None:
-    runs = list(comparison().runs.values())[:2]
-    assert [tuple(row) for row in rows_of(runs)] == [
-        ("Queries/s", "2,400 → 180", ("768", "384")),
-        ("  factor", "", ("", "2.0")),
-        ("Rows per query", "", ("1.5", "1.5")),
-        ("P50 latency, ms", "", ("256", "128")),
-        ("P95 latency, ms", "", ("480", "240")),
-        ("P99 latency, ms", "450 → 35", ("512", "256")),
-        ("  factor", "", ("", "2.0")),
-        ("Pool in use, %", "95 → 25", ("96.0", "48.0")),
-        ("  factor", "", ("", "2.0")),
-        ("Errors, %", "", ("0.25", "0.25")),
-        ("Popular, fetches/s", "", ("54.3", "54.3")),
-        ("  in theory", "", ("54.1", "54.1")),
-        ("Others, fetches/s", "", ("78.9", "78.9")),
-        ("  in theory", "", ("79.2", "79.2")),
-    ]
-
-
-def test_nothing_has_no_factor() -> None:
-    run = next(iter(comparison().runs.values()))
-    assert rows_of([run, replace(run, queries_per_second=0)])[1].runs == ("", "-")
 
 
 def test_the_table_fits_in_80_columns() -> None:
@@ -77,8 +51,8 @@ def test_what_is_shown_holds_theory_and_versions(console: Console) -> None:
 
 
 def test_the_document_holds_all_and_names_no_folder(tmp_path: Path) -> None:
-    write_json(comparison(), tmp_path / "figures.json")
-    document = json.loads((tmp_path / "figures.json").read_text())
+    path, _ = write_figures(comparison(), tmp_path)
+    document = json.loads(path.read_text())
     assert document["options"]["rate"] == 480
     assert "output" not in document["options"]
     assert document["trace"]["spike_start"] == 0.4
