@@ -125,7 +125,7 @@ def prove(session: nox.Session) -> None:
 
 @nox.session(python=NEWEST)
 def demo(session: nox.Session) -> None:
-    """Measure the service of the examples, without and with coalescing, on a real PostgreSQL."""
+    """Measure the service of the examples through a traffic spike, on a real PostgreSQL."""
     _install_wheel(session, "demo")
     session.run("python", "-m", "demo", *session.posargs)
 

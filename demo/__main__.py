@@ -1,4 +1,4 @@
-"""The command `python -m demo`: measure the service without and with coalescing."""
+"""The command `python -m demo`: measure the service with each strategy."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _run(options: Options) -> None:
     from rich.console import Console  # noqa: PLC0415
 
     from demo.compare import compare  # noqa: PLC0415
-    from demo.report import show, show_introduction, write_json  # noqa: PLC0415
+    from demo.report import show, show_introduction, write_figures  # noqa: PLC0415
 
     console = Console()
     show_introduction(console, options)
@@ -68,9 +68,8 @@ def _run(options: Options) -> None:
     from demo.picture import draw  # noqa: PLC0415
 
     options.output.mkdir(parents=True, exist_ok=True)
-    figures = options.output / "impact.json"
-    write_json(comparison, figures)
-    for path in (figures, *draw(comparison, options.output)):
+    figures = write_figures(comparison, options.output)
+    for path in (*figures, *draw(comparison, options.output)):
         console.print(f"Wrote {path}", highlight=False, markup=False, soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""Both runs, one after the other, on a server of their own."""
+"""One run for each strategy, one after the other, on a server of their own."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from demo.options import SPARE_CONNECTIONS
 from demo.postgres import temporary_postgres
 from demo.progress import stage
 from demo.schema import create_users, slow_users
+from demo.strategies import STRATEGIES
 from demo.summary import Comparison, summarise
 from demo.traffic import make_trace
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from demo.options import Options
+    from demo.strategies import Strategy
     from demo.summary import Figures
 
 T = TypeVar("T")
@@ -35,7 +37,7 @@ ROWS = 10_000
 
 
 def compare(options: Options, console: Console) -> Comparison:
-    """Start a server, send the same trace to the service without and with coalescing, and compare.
+    """Start a server, send the same trace to the service with each strategy, and compare.
 
     The server is gone afterwards. Raises `DemoError` if an answer or a count is wrong, and
     `KeyboardInterrupt` or `InterruptedRunError` after Ctrl-C; each may be inside a group.
@@ -49,16 +51,18 @@ def compare(options: Options, console: Console) -> Comparison:
             server = stack.enter_context(temporary_postgres(max_connections=connections))
             create_users(server.dsn, rows=ROWS)
             target = Target(
-                service_dsn=slow_users(server.dsn, options.query_ms),
+                service_dsn=slow_users(
+                    server.dsn, query_ms=options.query_ms, row_ms=options.row_ms
+                ),
                 counter_dsn=server.dsn,
                 pool=options.pool,
             )
 
-        def run(title: str, *, coalesced: bool) -> Figures:
-            with stage(console, title, seconds=trace.end) as progress:
-                main = partial(measure, trace, target, coalesced=coalesced, progress=progress)
+        def run(strategy: Strategy) -> Figures:
+            with stage(console, strategy.title, seconds=trace.end) as progress:
+                main = partial(measure, trace, target, strategy=strategy, progress=progress)
                 recording = anyio.run(interruptible, main, backend=options.backend)
-            return summarise(trace, recording)
+            return summarise(trace, recording, strategy.theory)
 
         return Comparison(
             options=options,
@@ -66,8 +70,7 @@ def compare(options: Options, console: Console) -> Comparison:
             environment=describe_environment(
                 backend=options.backend, postgresql=_version_of(server.dsn)
             ),
-            before=run("Without coalescing", coalesced=False),
-            after=run("With coalescing", coalesced=True),
+            runs={strategy.name: run(strategy) for strategy in STRATEGIES},
         )
 
 

@@ -59,12 +59,3 @@ def rate_series(counts: Sequence[Count]) -> tuple[Point, ...]:
         for earlier, later in pairwise(counts)
         if later.at > earlier.at
     )
-
-
-def coalesced_rate(*, arrivals_per_second: float, mean_seconds: float) -> float:
-    """Return the executions per second that theory expects of one coalesced key: L / (1 + L * S).
-
-    It holds for Poisson arrivals at rate L and executions of any distribution with mean S: after
-    each execution the next arrival, 1/L later on average, starts the next one.
-    """
-    return arrivals_per_second / (1 + arrivals_per_second * mean_seconds)

@@ -17,36 +17,66 @@ if TYPE_CHECKING:
 
     from demo.traffic import Part
 
-Row = TypeVar("Row")
+T = TypeVar("T")
+Answer = TypeVar("Answer")
 
 cause: ContextVar[Part] = ContextVar("part of the traffic that caused this")
 """Set once by each request, in its own task."""
 
 
-class Execution(NamedTuple):
+class Query(NamedTuple):
     """One answered query, with the waiting for a connection."""
 
-    user_id: int
+    users: tuple[int, ...]
+    """Whom it asked for."""
+
     part: Part
+    """The part of the traffic that caused it; of several requests, the one that came first."""
+
     seconds: float
-    """From the call to its answer: take-off to landing of the flight, if calls are coalesced."""
+    """From the call to its answer."""
+
+
+class Fetch(NamedTuple):
+    """One user, fetched alone or in a batch."""
+
+    user: int
+    part: Part
+    """The part of the traffic that caused it."""
+    seconds: float
+    """How long requests shared it, or would have."""
 
 
 class Ledger:
     """Counts the queries of one run.
 
-    Invariant: `len(executions) <= started`; they are equal unless a query failed or was cancelled.
+    Invariant: `len(queries) <= started`, and all together ask for at most `asked` users; both are
+    equal unless a query failed or was cancelled.
     """
 
     def __init__(self) -> None:
         self.started = 0
-        self.executions: list[Execution] = []
+        self.asked = 0
+        """How many users all queries asked for, one that two ask for counted twice."""
+        self.queries: list[Query] = []
 
-    async def record(self, fetch: Callable[[int], Awaitable[Row]], user_id: int) -> Row:
-        """Call `fetch(user_id)` and write it down; its error passes and leaves no execution."""
+    async def record(
+        self, fetch: Callable[[T], Awaitable[Answer]], asked: T, users: tuple[int, ...]
+    ) -> Answer:
+        """Call `fetch(asked)`, which asks for `users`, and write it down.
+
+        Its error passes and leaves no query.
+        """
         part = cause.get()
         self.started += 1
+        self.asked += len(users)
         begin = perf_counter()
-        row = await fetch(user_id)
-        self.executions.append(Execution(user_id, part, perf_counter() - begin))
-        return row
+        answer = await fetch(asked)
+        self.queries.append(Query(users, part, perf_counter() - begin))
+        return answer
+
+    def fetches(self) -> list[Fetch]:
+        """Return what the answered queries fetched, each user as long as its query."""
+        return [
+            Fetch(user, query.part, query.seconds) for query in self.queries for user in query.users
+        ]

@@ -13,18 +13,19 @@ from anyio import to_thread
 
 from demo.errors import WrongAnswerError
 from demo.figures import Count
+from demo.flights import FlightLog
 from demo.ledger import Ledger, cause
 from demo.load import send_trace
 from demo.sampler import pool_utilisation, sample
-from demo.schema import count_queries, expected_user
+from demo.schema import ServerCounts, count, count_queries, expected_user
 from demo.summary import Recording
 from demo.traffic import make_trace
 from examples.user_service.database import open_database
-from examples.user_service.service import UserService
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Sequence
 
+    from demo.strategies import Lookup, Strategy
     from demo.traffic import Arrival, Trace
     from examples.user_service.database import Database
     from examples.user_service.pool_gauge import PoolGauge
@@ -48,7 +49,11 @@ class AccountedDatabase:
 
     async def fetch_user(self, user_id: int) -> User | None:
         """Fetch one row by one query, and write it down."""
-        return await self.ledger.record(self._database.fetch_user, user_id)
+        return await self.ledger.record(self._database.fetch_user, user_id, (user_id,))
+
+    async def fetch_users(self, user_ids: Sequence[int]) -> list[User]:
+        """Fetch some rows by one query, and write it down."""
+        return await self.ledger.record(self._database.fetch_users, user_ids, tuple(user_ids))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,42 +71,41 @@ class Target:
 
 
 async def measure(
-    trace: Trace, target: Target, *, coalesced: bool, progress: Callable[[float], None]
+    trace: Trace, target: Target, *, strategy: Strategy, progress: Callable[[float], None]
 ) -> Recording:
     """Send `trace` to a service of its own, and record what happens.
 
     `progress` is told how many seconds of the trace are over. Raises `WrongAnswerError`, also
     inside a group.
     """
-    read_counter = partial(to_thread.run_sync, count_queries, target.counter_dsn)
-    async with (
-        open_database(target.service_dsn, pool_size=target.pool) as plain,
-        UserService(database := AccountedDatabase(plain)) as service,
-    ):
-        lookup = service.get_user if coalesced else service.get_user_directly
-        await _warm_up(plain, lookup)
-        database.ledger = Ledger()
-        counts: list[Count] = []
-        queries_before = await read_counter()
-        _set_garbage_aside()
-        start = perf_counter() + LEAD
-        async with anyio.create_task_group() as tasks:
-            tasks.create_task(sample(read_counter, counts, start=start, progress=progress))
-            pool_watch = tasks.create_task(pool_utilisation(plain.gauge, trace, start=start))
-            sent = await send_trace(trace, partial(ask, lookup), start=start)
-            utilisation = await pool_watch
-            tasks.cancel_scope.cancel()
-        server_queries = await read_counter() - queries_before
+    async with open_database(target.service_dsn, pool_size=target.pool) as database:
+        await _warm_up(database, strategy)
+        accounted, flights = AccountedDatabase(database), FlightLog()
+        # A service of its own, which has kept nothing of the warm-up.
+        async with strategy.open(accounted, [flights]) as lookup:
+            counts: list[Count] = []
+            before = await to_thread.run_sync(count, target.counter_dsn)
+            read_counter = partial(to_thread.run_sync, count_queries, target.counter_dsn)
+            _set_garbage_aside()
+            start = perf_counter() + LEAD
+            async with anyio.create_task_group() as tasks:
+                tasks.create_task(sample(read_counter, counts, start=start, progress=progress))
+                pool_watch = tasks.create_task(pool_utilisation(database.gauge, trace, start=start))
+                sent = await send_trace(trace, partial(ask, lookup), start=start)
+                utilisation = await pool_watch
+                tasks.cancel_scope.cancel()
+        after = await to_thread.run_sync(count, target.counter_dsn)
     return Recording(
         sent=sent,
-        ledger=database.ledger,
-        server_queries=server_queries,
+        ledger=accounted.ledger,
+        fetches=flights.fetches or accounted.ledger.fetches(),
+        server=ServerCounts(after.queries - before.queries, after.rows - before.rows),
         counts=counts,
         pool_utilisation=utilisation,
     )
 
 
-async def ask(lookup: Callable[[int], Awaitable[User]], arrival: Arrival) -> None:
+async def ask(lookup: Lookup, arrival: Arrival) -> None:
     """Make one request, and raise `WrongAnswerError` unless its answer is the expected row."""
     cause.set(arrival.part)
     user = await lookup(arrival.user_id)
@@ -124,7 +128,7 @@ def _set_garbage_aside() -> None:
     gc.freeze()
 
 
-async def _warm_up(database: Database, lookup: Callable[[int], Awaitable[User]]) -> None:
+async def _warm_up(database: Database, strategy: Strategy) -> None:
     """Bring every connection and the interpreter to the state that they keep.
 
     The first query of a connection loads the server's catalogues and is prepared, and the first
@@ -135,5 +139,9 @@ async def _warm_up(database: Database, lookup: Callable[[int], Awaitable[User]])
         async with anyio.create_task_group() as tasks:
             for user_id in range(1, database.gauge.size + 1):
                 tasks.start_soon(database.fetch_user, user_id)
+        async with anyio.create_task_group() as tasks:
+            for user_id in range(1, database.gauge.size + 1):
+                tasks.start_soon(database.fetch_users, [user_id])
     trace = make_trace(rate=500, seconds=0.2, hot=0.5, rows=100, seed=0)
-    await send_trace(trace, partial(ask, lookup), start=perf_counter())
+    async with strategy.open(database, []) as lookup:
+        await send_trace(trace, partial(ask, lookup), start=perf_counter())

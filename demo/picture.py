@@ -1,12 +1,16 @@
-"""The picture: latency and queries through time, without and with coalescing."""
+"""The picture: latency and queries through time, of each run, and its figures beside them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from demo.strategies import STRATEGIES
+from demo.table import number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,12 +21,12 @@ if TYPE_CHECKING:
     from demo.figures import Point
     from demo.summary import Comparison
 
-# Vermilion and blue of Okabe and Ito: told apart with every kind of colour vision, and in grey.
-BEFORE = "#d55e00"
-AFTER = "#0072b2"
+# Four of Okabe and Ito: told apart with every kind of colour vision.
+COLOURS = {"direct": "#d55e00", "coalesced": "#0072b2", "batched": "#009e73", "cached": "#cc79a7"}
 TRAFFIC = "#767676"
 INK = "#222222"
 SHADE = "#f4efe2"
+DASHES = (0, (4, 2))
 
 # Any: matplotlib types the keys as one long list of literals.
 STYLE: dict[Any, Any] = {
@@ -61,7 +65,7 @@ def compose(comparison: Comparison) -> Figure:
         # A Figure of its own instead of pyplot: no global state, no window, no display needed.
         figure = Figure(figsize=(9, 6), facecolor="white")
         grid = figure.add_gridspec(
-            2, 1, left=0.112, right=0.98, top=0.735, bottom=0.095, hspace=0.16
+            2, 1, left=0.112, right=0.735, top=0.775, bottom=0.095, hspace=0.16
         )
         latency = figure.add_subplot(grid[0])
         queries = figure.add_subplot(grid[1], sharex=latency)
@@ -69,52 +73,71 @@ def compose(comparison: Comparison) -> Figure:
         _draw_queries(queries, comparison)
         figure.align_ylabels((latency, queries))
         _label_spike(latency, comparison)
-        _write_heading(figure, queries, comparison)
+        _write_heading(figure, comparison)
     return figure
 
 
 def _draw_latency(axes: Axes, comparison: Comparison) -> None:
     _shade_spike(axes, comparison)
-    _line(axes, comparison.before.p99_series_ms, BEFORE)
-    _line(axes, comparison.after.p99_series_ms, AFTER)
+    for name, run in comparison.runs.items():
+        _line(axes, run.p99_series_ms, COLOURS[name])
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=20))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    values = [
-        point.value for run in (comparison.before, comparison.after) for point in run.p99_series_ms
-    ]
+    values = [point.value for run in comparison.runs.values() for point in run.p99_series_ms]
     # Half as much to twice as much: at least two of the labels 1, 3, 10, 30... stand at the axis.
     axes.set_ylim(min(values) / 2, max(values) * 2)
     axes.set_ylabel("P99 latency, ms")
     axes.tick_params(labelbottom=False, length=0)
+    _list(
+        axes,
+        "P99 in the spike, ms",
+        [
+            Entry(strategy.short, comparison.runs[strategy.name].p99_ms, COLOURS[strategy.name])
+            for strategy in STRATEGIES
+        ],
+    )
 
 
 def _draw_queries(axes: Axes, comparison: Comparison) -> None:
     _shade_spike(axes, comparison)
-    trace = comparison.trace
+    trace, runs = comparison.trace, comparison.runs
+    for name, run in runs.items():
+        _line(axes, run.queries_series, COLOURS[name])
     parts = trace.mean_rates()
-    _line(axes, comparison.before.queries_series, BEFORE, "without coalescing")
-    _line(axes, comparison.after.queries_series, AFTER, "with coalescing")
     axes.stairs(
         [rate for _, _, rate in parts],
         [0.0, *(end for _, end, _ in parts)],
         baseline=None,
         color=TRAFFIC,
         linewidth=1.4,
-        linestyle=(0, (4, 2)),
+        linestyle=DASHES,
         zorder=1.5,  # behind the lines
-        label="requests that arrive",
     )
     axes.set_ylim(0)
     # A backlog may take longer than the trace.
-    readings = (*comparison.before.queries_series, *comparison.after.queries_series)
-    axes.set_xlim(0, max([trace.end, *(point.at for point in readings)]))
+    readings = [point.at for run in runs.values() for point in run.queries_series]
+    axes.set_xlim(0, max([trace.end, *readings]))
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.set_ylabel("Database queries/s")
     axes.set_xlabel("Time, s")
     axes.tick_params(length=0)
+    spike_rate = (
+        len([each for each in trace.arrivals if each.part == "spike"]) / trace.spike_seconds
+    )
+    _list(
+        axes,
+        "Queries/s of the spike",
+        [
+            *(
+                Entry(each.short, runs[each.name].queries_per_second, COLOURS[each.name])
+                for each in STRATEGIES
+            ),
+            Entry("requests", spike_rate, TRAFFIC, dashed=True),
+        ],
+    )
 
 
 def _shade_spike(axes: Axes, comparison: Comparison) -> None:
@@ -139,25 +162,49 @@ def _label_spike(axes: Axes, comparison: Comparison) -> None:
     )
 
 
-def _line(axes: Axes, points: Sequence[Point], colour: str, label: str | None = None) -> None:
-    axes.plot(
-        [point.at for point in points],
-        [point.value for point in points],
-        color=colour,
-        label=label,
-    )
+def _line(axes: Axes, points: Sequence[Point], colour: str) -> None:
+    axes.plot([point.at for point in points], [point.value for point in points], color=colour)
 
 
-def _write_heading(figure: Figure, axes: Axes, comparison: Comparison) -> None:
-    """Write title, conditions and legend above the panels, where they cover nothing."""
-    before, after, options = comparison.before, comparison.after, comparison.options
-    facts = comparison.environment
+class Entry(NamedTuple):
+    """A line of a panel: what it is, and its figure for the whole spike."""
+
+    name: str
+    value: float
+    colour: str
+    dashed: bool = False
+
+
+def _list(axes: Axes, heading: str, entries: Sequence[Entry]) -> None:
+    """Write the figures beside a panel: a legend that says how much."""
+    left, top = 1.03, 1.0  # of the panel's size
+    step = 0.125
+    write = partial(axes.text, transform=axes.transAxes, verticalalignment="top", fontsize=11)
+    write(left, top, heading, color="#555555")
+    for position, entry in enumerate(entries, start=1):
+        y = top - 0.03 - position * step
+        axes.plot(
+            (left, left + 0.045),
+            (y - 0.045, y - 0.045),
+            transform=axes.transAxes,
+            color=entry.colour,
+            linewidth=1.4 if entry.dashed else 2.4,
+            linestyle=DASHES if entry.dashed else "-",
+            clip_on=False,
+        )
+        write(left + 0.065, y, entry.name)
+        write(1.395, y, number(entry.value), horizontalalignment="right")
+
+
+def _write_heading(figure: Figure, comparison: Comparison) -> None:
+    """Write title and conditions above the panels, where they cover nothing."""
+    before, *_ = (run.queries_per_second for run in comparison.runs.values())
+    after = [f"{run.queries_per_second:,.0f} {name}" for name, run in comparison.runs.items()][1:]
+    options, facts = comparison.options, comparison.environment
     figure.text(
         0.02,
         0.975,
-        "Coalescing: "
-        f"{before.queries_per_second:,.0f} → {after.queries_per_second:,.0f} queries/s, "
-        f"P99 latency {before.p99_ms:,.0f} → {after.p99_ms:,.0f} ms",
+        f"Queries/s: {before:,.0f} → {', '.join(after)}",
         fontsize=16,
         fontweight="bold",
         verticalalignment="top",
@@ -172,15 +219,4 @@ def _write_heading(figure: Figure, axes: Axes, comparison: Comparison) -> None:
         color="#555555",
         verticalalignment="top",
         linespacing=1.35,
-    )
-    figure.legend(
-        *axes.get_legend_handles_labels(),
-        loc="upper left",
-        bbox_to_anchor=(0.02, 0.83),
-        borderpad=0,
-        borderaxespad=0,
-        ncols=3,
-        frameon=False,
-        handlelength=2.2,
-        columnspacing=1.8,
     )

@@ -1,66 +1,28 @@
-"""What is shown: the table beside the published figures, the lines around it, and the JSON file."""
+"""What is shown: the table and the lines around it; and the files that are not pictures."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from demo.strategies import STRATEGIES
+from demo.table import as_markdown, number, rows_of
 from demo.traffic import CALM_SHARE
+from examples.user_service.cached_service import CACHE_TTL
 from examples.user_service.user_query import USER_QUERY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from rich.console import Console
 
     from demo.options import Options
-    from demo.summary import Comparison, Figures
-
-
-class Row(NamedTuple):
-    """One line of the table; the published figures are those of the text that the demo follows."""
-
-    name: str
-    published: str
-    before: str
-    after: str
-    factor: str
-
-
-def rows_of(before: Figures, after: Figures) -> tuple[Row, ...]:
-    """Return the table's lines."""
-    return (
-        Row(
-            "Queries/s at peak",
-            "2,400 → 180",
-            f"{before.queries_per_second:,.0f}",
-            f"{after.queries_per_second:,.0f}",
-            factor(before.queries_per_second, after.queries_per_second),
-        ),
-        _latency_row("P50 latency", "", before.p50_ms, after.p50_ms),
-        _latency_row("P95 latency", "", before.p95_ms, after.p95_ms),
-        _latency_row("P99 latency", "450 → 35 ms", before.p99_ms, after.p99_ms),
-        Row(
-            "Connection pool in use",
-            "95 → 25 %",
-            f"{before.pool_utilisation:.0%}",
-            f"{after.pool_utilisation:.0%}",
-            factor(before.pool_utilisation, after.pool_utilisation),
-        ),
-        Row("Error rate", "", f"{before.error_rate:.2%}", f"{after.error_rate:.2%}", ""),
-    )
-
-
-def factor(before: float, after: float) -> str:
-    """Say how many times `before` is `after`."""
-    return f"{before / after:,.1f}" if after > 0 else "-"
-
-
-def _latency_row(name: str, published: str, before: float, after: float) -> Row:
-    return Row(name, published, f"{before:,.0f} ms", f"{after:,.0f} ms", factor(before, after))
+    from demo.summary import Comparison
 
 
 def show_introduction(console: Console, options: Options) -> None:
@@ -70,36 +32,44 @@ def show_introduction(console: Console, options: Options) -> None:
         console,
         f"Traffic: {calm:,.0f} requests/s, then {options.rate:,.0f} requests/s for "
         f"{options.seconds:g} s with {options.hot:.0%} for one profile, then {calm:,.0f} again.",
-        f"Query: {USER_QUERY}. The server delays it by {options.query_ms:g} ms, which stands for a "
-        f"slow query. The service has {options.pool} connections.",
+        f"Query: {USER_QUERY}; batched: = ANY($1). The server delays it by "
+        f"{options.query_ms:g} ms, which stands for a slow query, and on average by "
+        f"{options.row_ms:g} ms more for each row. The service has {options.pool} connections.",
         "The service is called in process: there is no HTTP in between.",
     )
 
 
 def show(console: Console, comparison: Comparison) -> None:
     """Print the table and what it takes to judge it."""
-    before, after, facts = comparison.before, comparison.after, comparison.environment
-    table = Table(title="During the spike", title_justify="left")
+    runs, facts = comparison.runs, comparison.environment
+    table = Table(title="During the spike", title_justify="left", box=SIMPLE_HEAD, show_edge=False)
+    table.padding = (0, 0, 0, 1)
     table.add_column("")
-    for heading in ("Published", "Without", "With coalescing", "Factor"):
-        table.add_column(heading, justify="right")
-    for row in rows_of(before, after):
-        table.add_row(*row)
+    table.add_column("Published", justify="right")
+    for strategy in STRATEGIES:
+        table.add_column(strategy.title.replace(" ", "\n", 1), justify="right")
+    for row in rows_of(list(runs.values())):
+        table.add_row(row.name, row.published, *row.runs)
     console.print(table)
-    hot = after.hot_key
     _print(
         console,
-        f"Popular profile: {hot.arrivals_per_second:,.0f} requests/s (L), queries of "
-        f"{hot.mean_execution_ms:.1f} ms (S). Theory, L / (1 + L·S): {hot.theory_per_second:.1f} "
-        f"queries/s. Measured: {hot.executions_per_second:.1f}.",
         "Queries/s are those that the spike's requests caused, per second of the spike, as counted "
         "by the server (pg_stat_statements). Latency counts from the intended arrival; the load "
-        f"generator's own delay is part of it: {before.lag_p99_ms:.1f} ms without and "
-        f"{after.lag_p99_ms:.1f} ms with coalescing (P99).",
-        "Every answer was checked against its row.",
+        "generator's own delay is part of it: in the order of the runs "
+        f"{_listed(run.lag_p99_ms for run in runs.values())} ms (P99).",
+        "A fetch is the row of one user, asked for alone or in a batch. In theory a profile for "
+        "which L requests a second arrive is fetched L / (1 + L·(S + T)) times a second, if a "
+        f"fetch takes S and is remembered for T: {CACHE_TTL:g} s if cached, else 0. Without "
+        "coalescing it is fetched L times. S of the popular one: "
+        f"{_listed(run.popular.mean_ms for run in runs.values())} ms.",
+        "Every answer was checked against its row, and the server's counts against the client's.",
         f"{facts.python}, anyio {facts.anyio} on {facts.backend}, {facts.driver}, "
         f"PostgreSQL {facts.postgresql}, {facts.cpu_count} CPUs.",
     )
+
+
+def _listed(values: Iterable[float]) -> str:
+    return ", ".join(number(value) for value in values)
 
 
 def _print(console: Console, *paragraphs: str) -> None:
@@ -108,9 +78,12 @@ def _print(console: Console, *paragraphs: str) -> None:
         console.print(paragraph, highlight=False, markup=False)
 
 
-def write_json(comparison: Comparison, path: Path) -> None:
-    """Write all figures, options and facts to `path`."""
-    path.write_text(json.dumps(as_document(comparison), indent=2) + "\n", encoding="utf-8")
+def write_figures(comparison: Comparison, folder: Path) -> tuple[Path, Path]:
+    """Write all figures, options and facts as JSON, and the table as Markdown; return the paths."""
+    document, table = folder / "impact.json", folder / "impact.md"
+    document.write_text(json.dumps(as_document(comparison), indent=2) + "\n", encoding="utf-8")
+    table.write_text(as_markdown(list(comparison.runs.values())), encoding="utf-8")
+    return document, table
 
 
 def as_document(comparison: Comparison) -> dict[str, Any]:
@@ -127,6 +100,5 @@ def as_document(comparison: Comparison) -> dict[str, Any]:
             "spike_end": trace.spike_end,
             "end": trace.end,
         },
-        "before": asdict(comparison.before),
-        "after": asdict(comparison.after),
+        "runs": {name: asdict(figures) for name, figures in comparison.runs.items()},
     }

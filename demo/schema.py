@@ -3,14 +3,23 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
 
 from examples.user_service.user import User
-from examples.user_service.user_query import USER_QUERY
+from examples.user_service.user_query import USER_QUERY, USERS_QUERY
 
-__all__ = ("count_queries", "create_users", "expected_user", "hold_queries", "slow_users")
+__all__ = (
+    "ServerCounts",
+    "count",
+    "count_queries",
+    "create_users",
+    "expected_user",
+    "hold_queries",
+    "slow_users",
+)
 
 _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -52,23 +61,31 @@ def expected_user(user_id: int) -> User:
     )
 
 
-def slow_users(dsn: str, query_ms: float) -> str:
-    """Return a DSN under which each query of one user takes `query_ms` milliseconds longer.
+def slow_users(dsn: str, *, query_ms: float, row_ms: float = 0.0) -> str:
+    """Return a DSN under which queries of users take longer.
 
-    The text of the query stays the same: `users` names a view there, which sleeps on the server
-    once per query. Call it after `create_users`. The latest call decides for all such DSNs.
+    Each takes `query_ms` milliseconds longer however many users it asks for, and on average
+    `row_ms` for each user that it finds. The texts of the queries stay the same: `users` names a
+    view there, which sleeps on the server. Call it after `create_users`. The latest call decides
+    for all such DSNs.
     """
     with psycopg.connect(dsn) as connection:
         connection.execute("CREATE SCHEMA IF NOT EXISTS slow")
         connection.execute(
             sql.SQL(
-                # A materialised row is computed once, whatever plan the join gets.
+                # A materialised row is computed once, whatever plan the join gets; what is volatile
+                # in a list of columns is computed for each row that the condition lets through.
+                # PostgreSQL sleeps for whole milliseconds, rounded up: hence by chance, on average
+                # as long as asked for; and half of one less, so that no rounding error adds one.
                 """
                 CREATE OR REPLACE VIEW slow.users AS
-                WITH delay AS MATERIALIZED (SELECT pg_sleep({}))
-                SELECT users.* FROM delay CROSS JOIN public.users
+                WITH query AS MATERIALIZED (SELECT pg_sleep({query_seconds}))
+                SELECT found.id, found.name, found.email, found.created_at
+                FROM query CROSS JOIN (
+                    SELECT *, pg_sleep((floor({row_ms} + random()) - 0.5) / 1000) FROM public.users
+                ) AS found
                 """
-            ).format(query_ms / 1000)
+            ).format(query_seconds=query_ms / 1000, row_ms=row_ms)
         )
     separator = "&" if "?" in dsn else "?"
     return f"{dsn}{separator}options=-csearch_path%3Dslow%2Cpublic"
@@ -82,16 +99,32 @@ def hold_queries(dsn: str) -> Iterator[None]:
         yield
 
 
-def count_queries(dsn: str) -> int:
-    """Return how many queries of a user the server has completed, by its own count.
+class ServerCounts(NamedTuple):
+    """What the server has counted."""
+
+    queries: int
+    """Queries of users that it has completed."""
+
+    rows: int
+    """Users that they returned."""
+
+
+def count(dsn: str) -> ServerCounts:
+    """Return how many queries of users the server has completed, and their rows, by its own count.
 
     A query that failed or was cancelled is not counted: the server counts at the end.
     """
     with psycopg.connect(dsn) as connection:
         # The same text counts separately for each table that it resolved to: hence the sum.
         row = connection.execute(
-            "SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements WHERE query = %s",
-            (USER_QUERY,),
+            "SELECT coalesce(sum(calls), 0)::bigint, coalesce(sum(rows), 0)::bigint"
+            " FROM pg_stat_statements WHERE query = ANY(%s)",
+            ([USER_QUERY, USERS_QUERY],),
         ).fetchone()
     assert row is not None
-    return int(row[0])
+    return ServerCounts(*row)
+
+
+def count_queries(dsn: str) -> int:
+    """Return how many queries of users the server has completed; see `count`."""
+    return count(dsn).queries

@@ -1,4 +1,4 @@
-"""The figures of one run, from what was recorded."""
+"""The figures of each run, from what was recorded."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from demo.errors import CountMismatchError
-from demo.figures import coalesced_rate, percentile, percentile_series, rate_series
-from demo.traffic import HOT_USER
+from demo.figures import percentile, percentile_series, rate_series
+from demo.theory import fetches_of_hot_user, fetches_of_others
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from demo.environment import Environment
     from demo.figures import Count, Point
-    from demo.ledger import Ledger
+    from demo.ledger import Fetch, Ledger
     from demo.load import Sent
     from demo.options import Options
+    from demo.schema import ServerCounts
+    from demo.theory import FetchRate, Theory
     from demo.traffic import Trace
 
 WINDOW = 0.25
@@ -31,23 +33,14 @@ class Recording:
 
     sent: Sent
     ledger: Ledger
-    server_queries: int
-    """Queries that the server counted from before the first arrival to after the last answer."""
+    fetches: Sequence[Fetch]
+    """Of each user, as long as requests shared it."""
+    server: ServerCounts
+    """What the server counted from before the first arrival to after the last answer."""
     counts: Sequence[Count]
     """The server's counter through time."""
     pool_utilisation: float
     """Mean share of the connections in use during the spike, 0 to 1, weighted by time."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HotKey:
-    """The popular profile during the spike."""
-
-    arrivals_per_second: float
-    executions_per_second: float
-    mean_execution_ms: float
-    theory_per_second: float
-    """Executions per second if calls are coalesced: L / (1 + L * S)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +55,8 @@ class Figures:
     """Queries that the spike's requests caused, also those that ran later."""
     queries_per_second: float
     """`spike_queries` per second of the spike."""
+    rows_per_query: float
+    """Users that one of `spike_queries` returned on average."""
     p50_ms: float
     p95_ms: float
     p99_ms: float
@@ -70,7 +65,10 @@ class Figures:
     """Share of the spike's requests without an answer, 0 to 1."""
     errors: dict[str, int]
     """How often each error occurred, in the whole run."""
-    hot_key: HotKey
+    popular: FetchRate
+    """The one popular profile."""
+    others: FetchRate
+    """All other profiles together."""
     lag_p99_ms: float
     """How late the load generator started requests: its own delay, part of every latency."""
     lag_max_ms: float
@@ -78,29 +76,35 @@ class Figures:
     queries_series: tuple[Point, ...]
 
 
-def summarise(trace: Trace, recording: Recording) -> Figures:
-    """Turn a recording into figures; raises `CountMismatchError` if the two counts disagree."""
-    check_counts(recording.ledger, recording.server_queries)
-    sent, executions = recording.sent, recording.ledger.executions
+def summarise(trace: Trace, recording: Recording, theory: Theory) -> Figures:
+    """Turn a recording into figures; raises `CountMismatchError` if the two counts disagree.
+
+    `theory` is that of the strategy that answered.
+    """
+    check_counts(recording.ledger, recording.server)
+    sent, server, queries = recording.sent, recording.server, recording.ledger.queries
     spike = [at for at, arrival in enumerate(trace.arrivals) if arrival.part == "spike"]
     latencies = [1000 * sent.latencies[at] for at in spike]
     errors = Counter(error for error in sent.errors if error is not None)
-    calm_queries = sum(execution.part == "calm" for execution in executions)
-    spike_queries = recording.server_queries - calm_queries
+    calm = [query for query in queries if query.part == "calm"]
+    spike_queries = server.queries - len(calm)
+    spike_rows = server.rows - sum(len(query.users) for query in calm)
     return Figures(
         requests=len(trace.arrivals),
         spike_requests=len(spike),
-        server_queries=recording.server_queries,
-        client_queries=len(executions),
+        server_queries=server.queries,
+        client_queries=len(queries),
         spike_queries=spike_queries,
         queries_per_second=spike_queries / trace.spike_seconds,
+        rows_per_query=spike_rows / spike_queries,
         p50_ms=percentile(latencies, 50),
         p95_ms=percentile(latencies, 95),
         p99_ms=percentile(latencies, 99),
         pool_utilisation=recording.pool_utilisation,
         error_rate=fmean(sent.errors[at] is not None for at in spike),
         errors=dict(errors),
-        hot_key=_hot_key(trace, recording.ledger),
+        popular=fetches_of_hot_user(trace, recording.fetches, theory),
+        others=fetches_of_others(trace, recording.fetches, theory),
         lag_p99_ms=1000 * percentile(sent.lags, 99),
         lag_max_ms=1000 * max(sent.lags),
         p99_series_ms=percentile_series(
@@ -115,43 +119,32 @@ def summarise(trace: Trace, recording: Recording) -> Figures:
     )
 
 
-def check_counts(ledger: Ledger, server_queries: int) -> None:
+def check_counts(ledger: Ledger, server: ServerCounts) -> None:
     """Raise `CountMismatchError` unless the server counted what the client sent.
 
-    Without failed or cancelled queries the two are equal. One that was cancelled may or may not
-    have ended on the server, so with those the server's count lies between answered and started.
+    Without failed or cancelled queries the two are equal, and so are the rows, for each user that
+    is asked for exists. A query that was cancelled may or may not have ended on the server, so with
+    those the server's count lies between answered and started.
     """
-    answered, started = len(ledger.executions), ledger.started
-    if not answered <= server_queries <= started:
+    answered, rows = len(ledger.queries), sum(len(query.users) for query in ledger.queries)
+    _check("queries", server.queries, answered=answered, started=ledger.started)
+    _check("rows", server.rows, answered=rows, started=ledger.asked)
+
+
+def _check(what: str, counted: int, *, answered: int, started: int) -> None:
+    if not answered <= counted <= started:
         raise CountMismatchError(
-            f"the server counted {server_queries} queries, but the client started {started} "
-            f"and got {answered} answers: one of the counts is wrong, so no figure is shown"
+            f"the server counted {counted} {what}, but the client asked for {started} and got "
+            f"{answered}: one of the counts is wrong, so no figure is shown"
         )
-
-
-def _hot_key(trace: Trace, ledger: Ledger) -> HotKey:
-    """Compare the executions of the popular profile with theory."""
-    arrivals = trace.rate_of_hot_user()
-    seconds = [
-        execution.seconds
-        for execution in ledger.executions
-        if execution.part == "spike" and execution.user_id == HOT_USER
-    ]
-    mean = fmean(seconds) if seconds else 0.0
-    return HotKey(
-        arrivals_per_second=arrivals,
-        executions_per_second=len(seconds) / trace.spike_seconds,
-        mean_execution_ms=1000 * mean,
-        theory_per_second=coalesced_rate(arrivals_per_second=arrivals, mean_seconds=mean),
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Both runs of one trace, and what they depend on."""
+    """All runs of one trace, and what they depend on."""
 
     options: Options
     trace: Trace
     environment: Environment
-    before: Figures
-    after: Figures
+    runs: Mapping[str, Figures]
+    """By the name of the strategy, in the order of `demo.strategies.STRATEGIES`."""

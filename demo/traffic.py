@@ -1,4 +1,4 @@
-"""The traffic: a trace of arrivals, drawn once from a seed and sent in both runs.
+"""The traffic: a trace of arrivals, drawn once from a seed and sent in every run.
 
 Arrivals form a Poisson process in three parts, calm, spike, calm. They do not depend on the answers
 (an open loop): users who want a page do not wait until other users have got theirs.
@@ -43,6 +43,9 @@ class Trace:
 
     arrivals: tuple[Arrival, ...]
 
+    rows: int
+    """Users that can be asked for: the ids from 1 to this."""
+
     spike_start: float
     """Seconds from the start of the trace."""
 
@@ -69,6 +72,11 @@ class Trace:
         """Return the spike's arrivals per second for the popular profile, as drawn."""
         hot = sum(each.part == "spike" and each.user_id == HOT_USER for each in self.arrivals)
         return hot / self.spike_seconds
+
+    def rate_of_others(self) -> float:
+        """Return the spike's arrivals per second for all other profiles together, as drawn."""
+        others = sum(each.part == "spike" and each.user_id != HOT_USER for each in self.arrivals)
+        return others / self.spike_seconds
 
 
 def make_trace(*, rate: float, seconds: float, hot: float, rows: int, seed: int) -> Trace:
@@ -105,4 +113,6 @@ def make_trace(*, rate: float, seconds: float, hot: float, rows: int, seed: int)
         Arrival(due, mostly_the_hot_user(), "spike") for due in times(spike_start, spike_end, rate)
     ]
     arrivals += [Arrival(due, anyone(), "calm") for due in times(spike_end, end, calm)]
-    return Trace(arrivals=tuple(arrivals), spike_start=spike_start, spike_end=spike_end, end=end)
+    return Trace(
+        arrivals=tuple(arrivals), rows=rows, spike_start=spike_start, spike_end=spike_end, end=end
+    )

@@ -1,6 +1,6 @@
 """The database through asyncpg, on asyncio."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -8,7 +8,7 @@ from anyio import CancelScope
 
 from examples.user_service.pool_gauge import PoolGauge
 from examples.user_service.user import User
-from examples.user_service.user_query import USER_QUERY
+from examples.user_service.user_query import USER_QUERY, USERS_QUERY
 
 __all__ = ("AsyncpgDatabase", "open_asyncpg")
 
@@ -22,16 +22,23 @@ class AsyncpgDatabase:
 
     async def fetch_user(self, user_id: int) -> User | None:
         """Fetch one user; see `Database.fetch_user`."""
+        rows = await self._fetch(USER_QUERY, user_id)
+        return User(*rows[0]) if rows else None
+
+    async def fetch_users(self, user_ids: Sequence[int]) -> list[User]:
+        """Fetch some users; see `Database.fetch_users`."""
+        return [User(*row) for row in await self._fetch(USERS_QUERY, user_ids)]
+
+    async def _fetch(self, query: str, argument: object) -> list[asyncpg.Record]:
         connection = await self._pool.acquire()
         try:
             # When this is cancelled, asyncpg sends the server a cancel request, ...
             with self.gauge.use():
-                row = await connection.fetchrow(USER_QUERY, user_id)
+                return await connection.fetch(query, argument)
         finally:
             # ... and this waits until the query has ended by it.
             with CancelScope(shield=True):
                 await self._pool.release(connection)
-        return None if row is None else User(*row)
 
 
 @asynccontextmanager

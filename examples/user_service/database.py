@@ -4,7 +4,7 @@ Each back end gets the driver that is at home there: asyncpg on asyncio, and psy
 threads on Trio, for which no driver exists. This module is all that the service knows of them.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -30,13 +30,16 @@ class Database(Protocol):
         pool, usable, before the call ends.
         """
 
+    async def fetch_users(self, user_ids: Sequence[int]) -> list[User]:
+        """Fetch the rows that there are by one query, in any order; as `fetch_user` otherwise."""
+
 
 @asynccontextmanager
 async def open_database(dsn: str, *, pool_size: int = 10) -> AsyncIterator[Database]:
     """Open a pool of `pool_size` connections for the length of the block.
 
     No query may be under way when the block is left. Raises the driver's error if the server cannot
-    be reached. A call of `fetch_user` waits, without a limit, while all connections are in use.
+    be reached. A call of a method waits, without a limit, while all connections are in use.
     """
     # Only the driver that this back end needs has to be installed.
     if _backend() == "asyncio":

@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -17,7 +17,7 @@ from psycopg_pool import ConnectionPool
 
 from examples.user_service.pool_gauge import PoolGauge
 from examples.user_service.user import User
-from examples.user_service.user_query import USER_QUERY
+from examples.user_service.user_query import USER_QUERY, USERS_QUERY
 
 __all__ = ("PsycopgDatabase", "open_psycopg")
 
@@ -43,12 +43,22 @@ class PsycopgDatabase:
 
     async def fetch_user(self, user_id: int) -> User | None:
         """Fetch one user; see `Database.fetch_user`."""
+        # Int8, for psycopg would choose a type by the size of each number, and the server would
+        # plan and count one query for each type.
+        rows = await self._fetch(USER_QUERY, Int8(user_id))
+        return User(*rows[0]) if rows else None
+
+    async def fetch_users(self, user_ids: Sequence[int]) -> list[User]:
+        """Fetch some users; see `Database.fetch_users`."""
+        rows = await self._fetch(USERS_QUERY, [Int8(user_id) for user_id in user_ids])
+        return [User(*row) for row in rows]
+
+    async def _fetch(self, query: str, argument: object) -> list[TupleRow]:
         async with self._turns:
             with self.gauge.use():
-                row = await self._run(_UserQuery(self._pool, user_id))
-        return None if row is None else User(*row)
+                return await self._run(_Query(self._pool, query, argument))
 
-    async def _run(self, query: "_UserQuery") -> TupleRow | None:
+    async def _run(self, query: "_Query") -> list[TupleRow]:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._pass_on_cancellation, query)
             # Shielded, so that the query runs in any case, and to its end: the other task waits for
@@ -60,7 +70,7 @@ class PsycopgDatabase:
         await anyio.lowlevel.checkpoint_if_cancelled()
         return query.outcome.result()
 
-    async def _pass_on_cancellation(self, query: "_UserQuery") -> None:
+    async def _pass_on_cancellation(self, query: "_Query") -> None:
         """Wait to be cancelled, and if `query` has not ended then, cancel it on the server."""
         try:
             await anyio.sleep_forever()
@@ -72,17 +82,18 @@ class PsycopgDatabase:
                     await anyio.sleep(_CANCEL_INTERVAL)
 
 
-class _UserQuery:
+class _Query:
     """One query, run in a worker thread and cancelled from another."""
 
-    def __init__(self, pool: _Pool, user_id: int) -> None:
+    def __init__(self, pool: _Pool, text: str, argument: object) -> None:
         self._pool = pool
-        self._user_id = user_id
+        self._text = text
+        self._argument = argument
         self._connection: psycopg.Connection[TupleRow] | None = None
         # Guards the end of the query: no cancel request is under way when the connection goes back
         # to the pool, so none can hit the query that the connection is used for next.
         self._lock = threading.Lock()
-        self.outcome: Future[TupleRow | None] = Future()
+        self.outcome: Future[list[TupleRow]] = Future()
 
     def run(self) -> None:
         """Run the query to its end; what comes of it is left in `outcome`, and nothing raised."""
@@ -92,12 +103,10 @@ class _UserQuery:
         except Exception as error:  # noqa: BLE001 - `outcome.result()` raises it
             self.outcome.set_exception(error)
 
-    def _fetch(self, connection: psycopg.Connection[TupleRow]) -> TupleRow | None:
+    def _fetch(self, connection: psycopg.Connection[TupleRow]) -> list[TupleRow]:
         self._connection = connection
         try:
-            # Int8, for psycopg would choose a type by the size of each number, and the server would
-            # plan and count one query for each type.
-            return connection.execute(USER_QUERY, (Int8(self._user_id),)).fetchone()
+            return connection.execute(self._text, (self._argument,)).fetchall()
         finally:
             with self._lock:
                 self._connection = None

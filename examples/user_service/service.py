@@ -1,11 +1,12 @@
 """The service: one query for all the requests that ask for the same user at the same time."""
 
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
 import anyio
 
-from anyflight import Coalescer, CoalescerStatistics
+from anyflight import Coalescer, CoalescerStatistics, Instrument
 from examples.user_service.database import Database
 from examples.user_service.user import User, UserNotFoundError
 
@@ -24,9 +25,9 @@ class UserService:
     it is closed by force while they wait. Cancelling a lookup harms no other.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, instruments: Iterable[Instrument] = ()) -> None:
         self._database = database
-        self._coalescer: Coalescer[int, User] = Coalescer(name="users")
+        self._coalescer: Coalescer[int, User] = Coalescer(name="users", instruments=instruments)
 
     async def __aenter__(self) -> Self:
         await self._coalescer.__aenter__()

@@ -5,7 +5,9 @@ from __future__ import annotations
 from demo.environment import Environment
 from demo.figures import Point
 from demo.options import Options
-from demo.summary import Comparison, Figures, HotKey
+from demo.strategies import STRATEGIES
+from demo.summary import Comparison, Figures
+from demo.theory import FetchRate
 from demo.traffic import make_trace
 
 
@@ -21,14 +23,15 @@ def figures(*, factor: float) -> Figures:
         p50_ms=8 * factor,
         p95_ms=15 * factor,
         p99_ms=16 * factor,
-        pool_utilisation=0.05 * factor,
+        pool_utilisation=0.03 * factor,
         error_rate=0.0025 if factor > 1 else 0,
         errors={"OSError": 1} if factor > 1 else {},
-        hot_key=HotKey(
-            arrivals_per_second=400,
-            executions_per_second=54.3,
-            mean_execution_ms=16,
-            theory_per_second=54.1,
+        rows_per_query=1.5,
+        popular=FetchRate(
+            arrivals_per_second=400, per_second=54.3, mean_ms=16, theory_per_second=54.1
+        ),
+        others=FetchRate(
+            arrivals_per_second=80, per_second=78.9, mean_ms=16.5, theory_per_second=79.2
         ),
         lag_p99_ms=1.5,
         lag_max_ms=2.5,
@@ -38,7 +41,7 @@ def figures(*, factor: float) -> Figures:
 
 
 def comparison() -> Comparison:
-    """Return a comparison of two runs whose figures differ by a factor of 20."""
+    """Return a comparison of runs; the figures of each are half of those of the one before."""
     options = Options(rate=480, seconds=1)
     return Comparison(
         options=options,
@@ -53,6 +56,8 @@ def comparison() -> Comparison:
             anyio="4.14.0",
             anyflight="0.1.0",
         ),
-        before=figures(factor=20),
-        after=figures(factor=1),
+        runs={
+            strategy.name: figures(factor=32 / 2**position)
+            for position, strategy in enumerate(STRATEGIES)
+        },
     )

@@ -1,15 +1,12 @@
-"""Percentiles, series and theory on data that can be computed by hand."""
+"""Percentiles and series on data that can be computed by hand."""
 
 from __future__ import annotations
-
-import random
 
 import pytest
 
 from demo.figures import (
     Count,
     Point,
-    coalesced_rate,
     percentile,
     percentile_series,
     rate_series,
@@ -52,25 +49,3 @@ def test_a_series_of_rates_stands_between_two_readings() -> None:
 
 def test_two_readings_at_one_time_give_no_rate() -> None:
     assert rate_series([Count(1, 10), Count(1, 12)]) == ()
-
-
-def test_the_theory_has_its_limits() -> None:
-    assert coalesced_rate(arrivals_per_second=100, mean_seconds=0) == 100
-    assert coalesced_rate(arrivals_per_second=100, mean_seconds=0.01) == 50
-    assert coalesced_rate(arrivals_per_second=1e9, mean_seconds=0.01) == pytest.approx(100)
-    assert coalesced_rate(arrivals_per_second=0, mean_seconds=0.01) == 0
-
-
-def test_the_theory_agrees_with_a_simulation() -> None:
-    numbers = random.Random(3)
-    now = free_at = 0.0
-    executions, arrivals, total = 0, 200_000, 0.0
-    for _ in range(arrivals):
-        now += numbers.expovariate(1000)
-        if now >= free_at:
-            seconds = numbers.expovariate(1 / 0.016)
-            free_at = now + seconds
-            executions += 1
-            total += seconds
-    theory = coalesced_rate(arrivals_per_second=arrivals / now, mean_seconds=total / executions)
-    assert executions / now == pytest.approx(theory, rel=0.02)

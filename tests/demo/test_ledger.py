@@ -6,25 +6,39 @@ import anyio
 import pytest
 
 from anyflight import Coalescer
-from demo.ledger import Execution, Ledger, cause
+from demo.ledger import Fetch, Ledger, Query, cause
 from demo.traffic import Part
 from tests.support import settle
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_an_answered_query_is_started_and_executed() -> None:
+async def test_an_answered_query_is_started_and_written_down() -> None:
     ledger = Ledger()
 
     async def fetch(user_id: int) -> str:
         return f"row {user_id}"
 
     cause.set("calm")
-    assert await ledger.record(fetch, 3) == "row 3"
-    (execution,) = ledger.executions
-    assert execution == Execution(3, "calm", execution.seconds)
-    assert execution.seconds >= 0
-    assert ledger.started == 1
+    assert await ledger.record(fetch, 3, (3,)) == "row 3"
+    (query,) = ledger.queries
+    assert query == Query((3,), "calm", query.seconds)
+    assert query.seconds >= 0
+    assert (ledger.started, ledger.asked) == (1, 1)
+    assert ledger.fetches() == [Fetch(3, "calm", query.seconds)]
+
+
+async def test_one_query_may_ask_for_several_users() -> None:
+    ledger = Ledger()
+
+    async def fetch(user_ids: list[int]) -> list[int]:
+        return user_ids
+
+    cause.set("calm")
+    assert await ledger.record(fetch, [3, 4], (3, 4)) == [3, 4]
+    (query,) = ledger.queries
+    assert (ledger.started, ledger.asked) == (1, 2)
+    assert ledger.fetches() == [Fetch(user, "calm", query.seconds) for user in (3, 4)]
 
 
 async def test_a_failed_query_is_only_started() -> None:
@@ -35,8 +49,8 @@ async def test_a_failed_query_is_only_started() -> None:
 
     cause.set("calm")
     with pytest.raises(OSError, match="down"):
-        await ledger.record(fetch, 3)
-    assert (ledger.started, ledger.executions) == (1, [])
+        await ledger.record(fetch, 3, (3,))
+    assert (ledger.started, ledger.asked, ledger.queries) == (1, 1, [])
 
 
 async def test_a_coalesced_query_belongs_to_the_request_that_started_it() -> None:
@@ -48,7 +62,7 @@ async def test_a_coalesced_query_belongs_to_the_request_that_started_it() -> Non
 
     async def request(part: Part) -> None:
         cause.set(part)
-        await coalescer.execute(1, ledger.record, fetch, 1)
+        await coalescer.execute(1, ledger.record, fetch, 1, (1,))
 
     async with Coalescer[int, int]() as coalescer, anyio.create_task_group() as tasks:
         tasks.start_soon(request, "spike")
@@ -56,4 +70,4 @@ async def test_a_coalesced_query_belongs_to_the_request_that_started_it() -> Non
         tasks.start_soon(request, "calm")
         await settle()
         answer.set()
-    assert [(each.user_id, each.part) for each in ledger.executions] == [(1, "spike")]
+    assert [(each.users, each.part) for each in ledger.queries] == [((1,), "spike")]

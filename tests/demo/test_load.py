@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 def trace_of(*due: float) -> Trace:
     """Return a trace in which the user's id is the position."""
     arrivals = tuple(Arrival(at, number, "spike") for number, at in enumerate(due))
-    return Trace(arrivals=arrivals, spike_start=0, spike_end=1, end=1)
+    return Trace(arrivals=arrivals, rows=9, spike_start=0, spike_end=1, end=1)
 
 
 async def test_each_arrival_is_asked_once() -> None:

@@ -15,13 +15,14 @@ def test_without_arguments_the_defaults_apply() -> None:
 
 def test_each_value_can_be_given(tmp_path: Path) -> None:
     given = parse_options(
-        f"--backend trio --rate 100 --query-ms 2.5 --pool 3 --hot 0 --seed 7 --seconds 1.5 "
-        f"--output {tmp_path / 'new' / 'folder'}".split()
+        f"--backend trio --rate 100 --query-ms 2.5 --row-ms 0 --pool 3 --hot 0 --seed 7 "
+        f"--seconds 1.5 --output {tmp_path / 'new' / 'folder'}".split()
     )
     assert given == Options(
         backend="trio",
         rate=100,
         query_ms=2.5,
+        row_ms=0,
         pool=3,
         hot=0,
         seed=7,
@@ -36,6 +37,13 @@ def test_what_must_be_positive_is_refused_otherwise(
     capsys: pytest.CaptureFixture[str], flag: str, value: str
 ) -> None:
     assert_refused(capsys, flag, value, "must be a finite number above 0")
+
+
+@pytest.mark.parametrize("value", ["-0.1", "nan", "inf", "none"])
+def test_a_delay_of_a_row_below_0_is_refused(
+    capsys: pytest.CaptureFixture[str], value: str
+) -> None:
+    assert_refused(capsys, "--row-ms", value, "must be a finite number from 0 up")
 
 
 @pytest.mark.parametrize("value", ["-0.1", "1.1", "nan", "inf", "most"])

@@ -12,6 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from demo.picture import compose, draw
+from demo.strategies import STRATEGIES
+from demo.table import number
 from tests.demo.samples import comparison
 
 
@@ -44,18 +46,25 @@ def test_equal_figures_give_an_equal_file(folder: Path, tmp_path: Path) -> None:
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_the_texts_above_the_panels_lie_inside_and_apart() -> None:
+def test_the_texts_lie_inside_of_the_picture_and_apart() -> None:
     figure = compose(comparison())
     FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
-    latency, _ = figure.axes
-    texts = [*figure.texts, *figure.legends, *latency.texts]
-    boxes = [each.get_window_extent() for each in texts]
-    boxes.append(latency.get_window_extent())
+    texts = [*figure.texts, *(text for axes in figure.axes for text in axes.texts)]
+    boxes = [each.get_window_extent() for each in (*texts, *figure.axes)]
     assert all(figure.bbox.contains(*corner) for box in boxes for corner in box.corners())
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
 
 
+def test_each_run_has_its_figures_beside_the_panels() -> None:
+    latency, queries = compose(comparison()).axes
+    for strategy in STRATEGIES:
+        run = comparison().runs[strategy.name]
+        for axes, value in ((latency, run.p99_ms), (queries, run.queries_per_second)):
+            texts = [text.get_text() for text in axes.texts]
+            assert texts[texts.index(strategy.short) + 1] == number(value)
+
+
 def test_a_run_too_short_for_two_readings_of_the_counter_can_be_drawn() -> None:
-    both = comparison()
-    compose(replace(both, before=replace(both.before, queries_series=())))
-    compose(replace(both, after=replace(both.after, queries_series=())))
+    given = comparison()
+    for name, run in given.runs.items():
+        compose(replace(given, runs={**given.runs, name: replace(run, queries_series=())}))

@@ -1,4 +1,4 @@
-"""The table, the lines around it, and the JSON document."""
+"""What is printed, and the files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console
 
 from demo.options import Options
 from demo.progress import stage
-from demo.report import factor, rows_of, show, show_introduction, write_json
+from demo.report import show, show_introduction, write_figures
 from tests.demo.samples import comparison
 
 
@@ -25,47 +25,40 @@ def console() -> Console:
     return Console(file=io.StringIO(), width=200)
 
 
-def test_the_table_has_the_published_figures_beside_both_runs() -> None:
-    both = comparison()
-    assert [tuple(row) for row in rows_of(both.before, both.after)] == [
-        ("Queries/s at peak", "2,400 → 180", "480", "24", "20.0"),
-        ("P50 latency", "", "160 ms", "8 ms", "20.0"),
-        ("P95 latency", "", "300 ms", "15 ms", "20.0"),
-        ("P99 latency", "450 → 35 ms", "320 ms", "16 ms", "20.0"),
-        ("Connection pool in use", "95 → 25 %", "100%", "5%", "20.0"),
-        ("Error rate", "", "0.25%", "0.00%", ""),
-    ]
-
-
-def test_nothing_has_no_factor() -> None:
-    assert factor(3, 0) == "-"
+def test_the_table_fits_in_80_columns() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    show(console, comparison())
+    text = printed(console)
+    for name in ("Popular, fetches/s", "P99 latency, ms", "2,400 → 180", "and batched"):
+        assert name in text
 
 
 def test_the_introduction_says_what_stands_for_what(console: Console) -> None:
     show_introduction(console, Options())
     text = printed(console)
     assert "200 requests/s, then 2,400 requests/s for 5 s with 95% for one profile" in text
-    assert "SELECT id, name, email, created_at FROM users WHERE id = $1." in text
-    assert "15 ms, which stands for a slow query" in text
+    assert "SELECT id, name, email, created_at FROM users WHERE id = $1; batched" in text
+    assert "15 ms, which stands for a slow query, and on average by 0.3 ms more for each" in text
     assert "no HTTP" in text
 
 
 def test_what_is_shown_holds_theory_and_versions(console: Console) -> None:
     show(console, comparison())
     text = printed(console)
-    assert "54.1 queries/s. Measured: 54.3." in text
+    assert "54.1" in text
+    assert "S of the popular one: 16.0, 16.0" in text
     assert "anyio 4.14.0 on asyncio, asyncpg 0.30.0, PostgreSQL 18.1, 2 CPUs" in text
 
 
 def test_the_document_holds_all_and_names_no_folder(tmp_path: Path) -> None:
-    write_json(comparison(), tmp_path / "figures.json")
-    document = json.loads((tmp_path / "figures.json").read_text())
+    path, _ = write_figures(comparison(), tmp_path)
+    document = json.loads(path.read_text())
     assert document["options"]["rate"] == 480
     assert "output" not in document["options"]
     assert document["trace"]["spike_start"] == 0.4
-    assert document["before"]["queries_per_second"] == 480
-    assert document["after"]["hot_key"]["theory_per_second"] == 54.1
-    assert document["after"]["p99_series_ms"][0] == [0.25, 16]
+    assert document["runs"]["direct"]["queries_per_second"] == 768
+    assert document["runs"]["coalesced"]["popular"]["theory_per_second"] == 54.1
+    assert document["runs"]["direct"]["p99_series_ms"][0] == [0.25, 512]
 
 
 def test_without_a_terminal_a_stage_is_one_line(console: Console) -> None:

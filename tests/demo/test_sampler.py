@@ -35,7 +35,7 @@ async def test_readings_are_kept_with_their_time_until_the_sampler_is_cancelled(
 
 @pytest.mark.parametrize("in_use", [0, 1, 4])
 async def test_the_pool_s_utilisation_is_that_of_the_spike(in_use: int) -> None:
-    trace = Trace(arrivals=(), spike_start=0.01, spike_end=0.03, end=0.05)
+    trace = Trace(arrivals=(), rows=9, spike_start=0.01, spike_end=0.03, end=0.05)
     gauge = PoolGauge(4)
     with gauge.use(), gauge.use(), gauge.use():
         await anyio.sleep(0.01)  # before the spike: must not count

@@ -60,6 +60,7 @@ def test_the_fraction_that_is_hot_asks_for_one_user() -> None:
     share = users.count(HOT_USER) / len(users)
     assert abs(share - 0.95) < 4 * sqrt(0.95 * 0.05 / len(users))
     assert trace().rate_of_hot_user() == users.count(HOT_USER) / 5
+    assert trace().rate_of_others() == (len(users) - users.count(HOT_USER)) / 5
 
 
 def test_the_others_are_asked_for_evenly() -> None:

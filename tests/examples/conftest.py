@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from demo.postgres import temporary_postgres
 from demo.schema import create_users
+from examples.user_service.database import Database, open_database
+from tests.examples.support import POOL_SIZE
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +18,9 @@ def dsn() -> Iterator[str]:
     with temporary_postgres() as server:
         create_users(server.dsn, rows=1000)
         yield server.dsn
+
+
+@pytest.fixture
+async def database(anyio_backend: object, dsn: str) -> AsyncIterator[Database]:
+    async with open_database(dsn, pool_size=POOL_SIZE) as database:
+        yield database

@@ -7,72 +7,31 @@ from collections.abc import AsyncIterator
 import anyio
 import psycopg
 import pytest
-from anyio.abc import TaskGroup
-from anyio.lowlevel import checkpoint
 
-from demo.schema import count_queries, expected_user, hold_queries, slow_users
+from demo.schema import count, count_queries, expected_user, hold_queries, slow_users
 from examples.user_service import service as service_module
 from examples.user_service.database import Database, open_database
 from examples.user_service.pool_gauge import PoolGauge
 from examples.user_service.psycopg_database import open_psycopg
-from examples.user_service.service import User, UserNotFoundError, UserService
-from examples.user_service.user_query import USER_QUERY
+from examples.user_service.service import UserNotFoundError, UserService
+from examples.user_service.user_query import USER_QUERY, USERS_QUERY
+from tests.examples.support import (
+    POOL_SIZE,
+    Answers,
+    queries_under_way,
+    until_under_way,
+    until_waiting,
+)
 
 pytestmark = pytest.mark.anyio
 
-POOL_SIZE = 3
-
-
-@pytest.fixture
-async def database(anyio_backend: object, dsn: str) -> AsyncIterator[Database]:
-    async with open_database(dsn, pool_size=POOL_SIZE) as database:
-        yield database
+HALF_A_MILLISECOND = 0.0005
 
 
 @pytest.fixture
 async def service(database: Database) -> AsyncIterator[UserService]:
     async with UserService(database) as service:
         yield service
-
-
-def queries_under_way(dsn: str) -> int:
-    """Count the users queries that the server is working on."""
-    with psycopg.connect(dsn) as connection:
-        row = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = %s",
-            (USER_QUERY,),
-        ).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-async def until_under_way(dsn: str, number: int) -> None:
-    """Return when the server works on exactly `number` users queries."""
-    with anyio.fail_after(10):
-        while await anyio.to_thread.run_sync(queries_under_way, dsn) != number:
-            await checkpoint()
-
-
-async def until_waiting(service: UserService, number: int) -> None:
-    """Return when exactly `number` calls wait in the coalescer."""
-    with anyio.fail_after(10):
-        while service.statistics().waiting != number:
-            await checkpoint()
-
-
-class Answers:
-    """Collects what concurrent lookups return."""
-
-    def __init__(self) -> None:
-        self.users: list[User] = []
-
-    def start(self, tasks: TaskGroup, lookup: object, *user_ids: int) -> None:
-        for user_id in user_ids:
-            tasks.start_soon(self._collect, lookup, user_id)
-
-    async def _collect(self, lookup: object, user_id: int) -> None:
-        assert callable(lookup)
-        self.users.append(await lookup(user_id))
 
 
 class TestDatabase:
@@ -83,13 +42,23 @@ class TestDatabase:
     async def test_no_row_is_none(self, database: Database, user_id: int) -> None:
         assert await database.fetch_user(user_id) is None
 
-    async def test_the_server_counts_each_query_under_the_one_text(
+    async def test_some_rows_are_users_and_those_that_do_not_exist_are_left_out(
+        self, database: Database
+    ) -> None:
+        users = await database.fetch_users([42, 0, 7, 2**63 - 1, 1000])
+        assert sorted(user.id for user in users) == [7, 42, 1000]
+        assert all(user == expected_user(user.id) for user in users)
+        assert await database.fetch_users([]) == []
+
+    async def test_the_server_counts_each_query_under_the_one_text_and_its_rows(
         self, database: Database, dsn: str
     ) -> None:
-        before = count_queries(dsn)
+        before = count(dsn)
         for user_id in (1, 40_000, 2**40):
             await database.fetch_user(user_id)
-        assert count_queries(dsn) == before + 3
+        for user_ids in ([1], [1, 2, 40_000], [2**40], list(range(1, 201))):
+            await database.fetch_users(user_ids)
+        assert count(dsn) == (before.queries + 7, before.rows + 1 + 1 + 2 + 200)
 
     async def test_no_more_queries_run_than_the_pool_has_connections(
         self, database: Database, dsn: str
@@ -120,6 +89,17 @@ class TestDatabase:
         async with anyio.create_task_group() as tasks:
             answers.start(tasks, database.fetch_user, *[42] * (2 * POOL_SIZE))
         assert answers.users == [expected_user(42)] * (2 * POOL_SIZE)
+
+    async def test_so_is_one_for_several_users(self, database: Database, dsn: str) -> None:
+        with hold_queries(dsn):
+            async with anyio.create_task_group() as tasks:
+                for user_id in range(POOL_SIZE):
+                    tasks.start_soon(database.fetch_users, [user_id, 42])
+                await until_under_way(dsn, POOL_SIZE)
+                tasks.cancel_scope.cancel()
+            await until_under_way(dsn, 0)
+            assert database.gauge.in_use == 0
+        assert await database.fetch_users([42]) == [expected_user(42)]
 
     async def test_a_query_that_is_cancelled_at_any_moment_harms_no_other(
         self, database: Database
@@ -201,7 +181,7 @@ class TestDatabase:
 
 class TestSlowUsers:
     async def test_the_query_gets_slower_and_its_answer_stays(self, dsn: str) -> None:
-        async with open_database(slow_users(dsn, 50), pool_size=1) as database:
+        async with open_database(slow_users(dsn, query_ms=50), pool_size=1) as database:
             before = count_queries(dsn)
             start = anyio.current_time()
             assert await database.fetch_user(42) == expected_user(42)
@@ -211,14 +191,28 @@ class TestSlowUsers:
             busy_seconds = database.gauge.busy_seconds(anyio.current_time())
             assert 0.05 <= busy_seconds <= anyio.current_time() - start
 
-    async def test_the_plan_uses_the_index_and_sleeps_once(self, dsn: str) -> None:
-        with psycopg.connect(slow_users(dsn, 1)) as connection:
-            query = USER_QUERY.replace("$1", "42")
-            rows = connection.execute(f"EXPLAIN (ANALYZE, TIMING OFF) {query}").fetchall()
-        plan = "\n".join(line for (line,) in rows)
-        assert "Index Scan using users_pkey" in plan
-        [delay] = [line for line in plan.splitlines() if "CTE Scan on delay" in line]
-        assert "rows=1.00 loops=1" in delay
+    async def test_each_row_takes_its_time_too(self, dsn: str) -> None:
+        async with open_database(slow_users(dsn, query_ms=1, row_ms=5), pool_size=1) as database:
+            start = anyio.current_time()
+            assert len(await database.fetch_users(range(1, 21))) == 20
+            assert 0.1 - 20 * HALF_A_MILLISECOND <= anyio.current_time() - start < 5
+
+    @pytest.mark.parametrize(
+        ("text", "found"),
+        [(USER_QUERY.replace("$1", "42"), 1), (USERS_QUERY.replace("$1", "'{1,2,42,0}'"), 3)],
+        ids=["one user", "several"],
+    )
+    async def test_the_plan_uses_the_index_and_sleeps_once_for_the_query(
+        self, dsn: str, text: str, found: int
+    ) -> None:
+        with psycopg.connect(slow_users(dsn, query_ms=1, row_ms=1)) as connection:
+            rows = connection.execute(f"EXPLAIN (ANALYZE, TIMING OFF) {text}").fetchall()
+        plan = [line for (line,) in rows]
+        assert any(
+            "Index Scan using users_pkey" in line and f"rows={found}.00 loops=1" in line
+            for line in plan
+        )
+        assert any("Result" in line and "rows=1.00 loops=1" in line for line in plan)
 
 
 class TestService:
