@@ -138,6 +138,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(python=NEWEST)
+def eviction(session: nox.Session) -> None:
+    """Measure what bounds the cache in memory, beside libraries, and write docs/eviction.md."""
+    _install_wheel(session, "bench")
+    session.run("python", "-m", "benchmarks.eviction", *session.posargs)
+
+
+@nox.session(python=NEWEST)
 def service(session: nox.Session) -> None:
     """Serve the example over HTTP on a PostgreSQL of its own, until Ctrl-C."""
     _install_wheel(session, "servers")

@@ -28,4 +28,6 @@ And what they share:
     _tables.py       figures and tables in Markdown
     _page.py         the page
     _picture.py      the curves
+
+Which entry a full cache drops is a matter of its own, without event loops: benchmarks/eviction/.
 """

@@ -26,7 +26,7 @@ def page_of(document: Document) -> str:
     return "\n".join(line for part in parts for line in part(document)).rstrip() + "\n"
 
 
-def _paragraph(*sentences: str) -> Iterator[str]:
+def paragraph(*sentences: str) -> Iterator[str]:
     """Yield the lines of a paragraph, and an empty one; code stays on one line."""
     text = " ".join(sentences)
     text = re.sub("`[^`]*`", lambda code: code[0].replace(" ", HELD), text)
@@ -41,8 +41,8 @@ def _head(document: Document) -> Iterator[str]:
     yield "# Performance"
     yield ""
     if document.quick:
-        yield from _paragraph("**This is from a smoke run: its figures mean nothing.**")
-    yield from _paragraph(
+        yield from paragraph("**This is from a smoke run: its figures mean nothing.**")
+    yield from paragraph(
         f"Written by `{document.command}` on {facts.date}, in {document.seconds / 60:.0f} minutes.",
         f"Machine: {facts.cores} cores ({facts.processor}), {facts.memory_gb} GB, load "
         f"{facts.load:.1f} before and {document.load_after:.1f} after (1 is the run's own).",
@@ -59,7 +59,7 @@ def _targets(document: Document) -> Iterator[str]:
     rows = [_target_row(document, target) for target in targets_of(document)]
     yield from table(["", *(NAMES[each] for each in document.backends)], rows)
     parts = joiner_parts.TITLE.lower().replace(" ", "-")
-    yield from _paragraph(
+    yield from paragraph(
         "Each figure is the median of a ratio: to what its row names, or to the cost of the",
         "cheapest cancel-safe rival. A cell is empty where there is none. What keeps a joiner",
         f"above {JOINER_LIMIT} is told [by parts](#{parts}). The last row goes by sizes of which",
@@ -83,7 +83,7 @@ def _target_row(document: Document, target: Target) -> list[str]:
 def _rivals(document: Document) -> Iterator[str]:
     yield "## Rivals"
     yield ""
-    yield from _paragraph(
+    yield from paragraph(
         f"A rival is cancel-safe if, when the first of {CALLERS} callers is cancelled, the other",
         f"{CALLERS - 1} get the result of one execution, and if work that every caller has left is",
         "stopped. Each run finds that out anew.",
@@ -119,7 +119,7 @@ ROLES: dict[str, tuple[tuple[str, ...], Callable[[Rival], str]]] = {
 def _costlier(document: Document) -> Iterator[str]:
     yield "## Where anyflight costs more than a rival, and why"
     yield ""
-    yield from _paragraph(
+    yield from paragraph(
         "How many times the rival's cost anyflight's is, where that is more than once; the most,",
         "where more than one table has it.",
     )
@@ -139,7 +139,7 @@ def _costlier(document: Document) -> Iterator[str]:
     yield from table(["", "cancel-safe", *ROLES], rows, left=6)
     for role, whys in reasons.items():
         told = (f"{', '.join(names)}: {why}." for why, names in whys.items())
-        yield from _paragraph(f"What makes {role} cheaper there.", *told)
+        yield from paragraph(f"What makes {role} cheaper there.", *told)
     yield from _costlier_loaders(document)
 
 
@@ -159,7 +159,7 @@ def _costlier_loaders(document: Document) -> Iterator[str]:
     yield "The same for the batch loader:"
     yield ""
     yield from table(["", "cancel-safe", *roles], rows, left=5)
-    yield from _paragraph(f"What makes a key cheaper there: {batches.WHY}.")
+    yield from paragraph(f"What makes a key cheaper there: {batches.WHY}.")
 
 
 def _factors(
@@ -184,7 +184,7 @@ def _questions(document: Document) -> Iterator[str]:
             continue
         yield f"## {question.title}"
         yield ""
-        yield from _paragraph(question.text, f"Alone: `nox -s bench -- {question.name}`.")
+        yield from paragraph(question.text, f"Alone: `nox -s bench -- {question.name}`.")
         if question.name == "scale":
             yield f"![Cost and memory of a call by the number of calls in flight]({PICTURE})"
             yield ""
@@ -194,7 +194,7 @@ def _questions(document: Document) -> Iterator[str]:
 def _method(_: Document) -> Iterator[str]:
     yield "## Method"
     yield ""
-    yield from _paragraph(
+    yield from paragraph(
         "All cases of a table are measured in one process, in alternation, in seven rounds or more",
         "(in a smoke run two); the order rotates, and a full garbage collection comes before each",
         "measurement. A ratio is taken within a round, to the case in the first row; what stands",
@@ -203,7 +203,7 @@ def _method(_: Document) -> Iterator[str]:
         f"round of {SELDOM}, and the sizes from 100,000 on of the last question are taken once:",
         "they take the most time.",
     )
-    yield from _paragraph(
+    yield from paragraph(
         "A rival that fails to share, or to serve every caller, has that noted beside its name:",
         "its figure is for something else. Caches get a new cache in each measurement, and keys",
         "that they have not seen.",
