@@ -10,7 +10,7 @@ from benchmarks._page import paragraph
 from benchmarks._tables import figure, spread, table
 from benchmarks.eviction._document import NO_CHANCE, Document
 from benchmarks.eviction.contestants import CONTESTANTS, FLOOR, LRU, OURS, SAME, Contestant
-from benchmarks.eviction.costs import HIT, MISS
+from benchmarks.eviction.costs import HIT, MISS, PARTS
 from benchmarks.eviction.hit_ratios import RATED, Cell
 from benchmarks.eviction.probes import PROBES, YES
 from benchmarks.eviction.traces import TRACES
@@ -116,7 +116,9 @@ def _ratios(document: Document) -> Iterator[str]:
     yield ""
     yield from paragraph(
         "Per cent of the requests. Where requests are independent, the best fixed set of keys is",
-        "the bound for all who do not know the future. These evict exactly as another does, and",
+        "the bound for all who do not know the future; it does not count the first request for a",
+        "key, so it may be above the optimum. moka-py keeps more than it may, which helps it where",
+        "there are few entries. These evict exactly as another does, and",
         "have no column of their own: "
         + ", ".join(f"{name} as {other}" for name, other in SAME.items())
         + ".",
@@ -202,7 +204,8 @@ def _method(document: Document) -> Iterator[str]:
     yield from paragraph(
         f"Each hit ratio is the mean over {seeds} seeds, whose figures are in the file; the first",
         "requests, which find nothing, are counted. The optimum may choose not to keep what it has",
-        f"fetched. Costs are medians of {rounds} rounds in which all take part in turn; a ratio is",
+        f"fetched. Costs are medians of {rounds} rounds in which all take part in turn, each with",
+        f"the quickest of {PARTS} parts, since others may use the machine; a ratio is",
         "taken within a round, the quartiles stand in brackets. Both TinyLFUs hash by chance, so",
         "their hit ratios differ a little from run to run.",
     )

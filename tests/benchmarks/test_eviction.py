@@ -47,7 +47,7 @@ trace = TRACES[2].make(Random(5), 3000)
 for each in CONTESTANTS:
     if "TinyLFU" in each.name:  # by chance: no two runs of these are the same
         continue
-    names = {"store": each.open(50), "misses": 0, "Entry": Entry, "keys": trace}
+    names = {"store": each.open(50), "misses": 0, "Entry": Entry, "asked": trace}
     body = LOOPS[HIT].format(names["store"])
     exec(SETUP + body + "    else:\\n        put(key, Entry()); misses += 1\\n", names)
     assert len(trace) - names["misses"] == hits_of(each.open(50), trace), each.name
