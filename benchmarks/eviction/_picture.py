@@ -43,7 +43,7 @@ def compose(document: Document) -> Figure:
     figure = Figure(figsize=(9, 2.4 * rows + 1.6), facecolor="white")
     grid = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False)
     top = 1 - 1.35 / figure.get_figheight()
-    figure.subplots_adjust(left=0.08, right=0.98, top=top, bottom=0.075, hspace=0.25, wspace=0.08)
+    figure.subplots_adjust(left=0.08, right=0.98, top=top, bottom=0.075, hspace=0.25, wspace=0.1)
     for panel, trace in zip(grid.flat, traces, strict=False):
         _panel(panel, trace, [cell for cell in document.cells if cell.trace == trace])
     for row in grid:
@@ -66,6 +66,7 @@ def _panel(axes: Axes, trace: str, cells: list[Cell]) -> None:
     axes.xaxis.set_major_locator(FixedLocator(sizes))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticklabels([f"{size:,}" for size in sizes])
+    axes.margins(x=0.12)  # room for the outermost sizes, beside those of the next panel
     axes.set_ylim(0, 100)
 
 
