@@ -10,11 +10,11 @@ waited for, joined and left one by one, begin with the batch and land with it. A
 
 from __future__ import annotations
 
-__all__ = ("Batch", "KeyFlight", "KeyTable")
+__all__ = ("Batch", "BatchTable", "KeyFlight", "KeyTable")
 
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from contextvars import Context
-from typing import Any
+from typing import Any, cast
 
 from anyio import CapacityLimiter, Event
 
@@ -26,12 +26,14 @@ from ._outcome import Outcome
 class KeyFlight(Flight):
     """The flight of a key, which has its leader in common with others."""
 
-    __slots__ = ("batch", "context", "landing")
+    __slots__ = ("batch", "context", "counted", "landing")
 
     def __init__(self, key: Hashable) -> None:
         super().__init__(key)
         #: The batch that it is part of: None before it is in one, and from the landing on.
         self.batch: Batch | None = None
+        #: Whether `Batch.wanted` counts it, once it is in a batch: whether it has waiters.
+        self.counted = True
         #: Of the call that started it, if it was queued: for a batch that it may have to open.
         self.context: Context | None = None
         #: Set by the landing: what the waiters wait for. It is the batch's, but for one that was
@@ -100,3 +102,19 @@ class KeyTable(FlightTable[KeyFlight]):
 
     def _goes_on(self, flight: KeyFlight) -> bool:
         return flight.batch is not None and flight.batch.wanted > 0
+
+
+class BatchTable(FlightTable[LedFlight]):
+    """The batches in the air. However one lands, its keys land with it."""
+
+    __slots__ = ("_land_keys",)
+
+    def __init__(self, land_keys: Callable[[Batch], None]) -> None:
+        super().__init__(keep_abandoned=False)
+        self._land_keys = land_keys
+
+    def land(self, flight: LedFlight, outcome: Outcome[Any]) -> None:
+        """End a batch, unless it has landed."""
+        if flight.outcome is None:
+            super().land(flight, outcome)
+            self._land_keys(cast("Batch", flight))

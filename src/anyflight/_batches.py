@@ -5,8 +5,9 @@ A batch goes through these states; each arrow is one method here::
     GATHERING --> READY --> TAKEN OFF --> BEGUN --> LANDED
     (a delay)  (no slot)  (its leader)  (keys fixed)
 
-1. At most one batch gathers: it takes every key that may be loaded now, until it has begun or is
-   full. So it takes more while it is ready, and while its leader waits for a token of the limiter.
+1. A batch gathers as long as it has not begun and is not full. So it takes more keys while it is
+   ready, and while its leader waits for a token of the limiter; and if it was full, and one of its
+   keys has left, it takes another. Only then may more than one gather; a key goes into the first.
 2. A batch is ready when it is full or its delay is over; without a delay, at once. It begins in the
    second turn of the event loop after that: what could run by then has run, also what was woken
    by the landing that gave it its slot (on Trio in the same turn as its leader, in any order).
@@ -20,26 +21,26 @@ from __future__ import annotations
 
 __all__ = ("Batches",)
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable, Mapping
 from contextvars import Context
 from inspect import isawaitable
-from itertools import repeat
-from typing import Any, cast
+from itertools import chain, repeat
+from typing import Any, TypeVar, cast
 
 from anyio import CapacityLimiter, Event
 from anyio.lowlevel import checkpoint
 
-from ._batch import Batch, KeyFlight, KeyTable
+from ._batch import Batch, BatchTable, KeyFlight, KeyTable
 from ._checks import not_awaitable, not_mapping
 from ._deadlines import Deadlines
-from ._flight import FlightTable
 from ._leaders import Leaders
 from ._led_flight import Leader, LedFlight
-from ._outcome import OWNER_GONE, Failure, Missing, Outcome, Value
+from ._outcome import OWNER_GONE, Outcome, Value, outcomes_of
 from ._owner import Owner, Phase
 from ._policies import Batching, Policies
 
-MISSING = object()
+K = TypeVar("K", bound=Hashable)
 
 
 class Batches(Leaders):
@@ -62,9 +63,10 @@ class Batches(Leaders):
         super().__init__(BatchTable(self._landed), owner, policies)
         self._keys = keys
         self._batching = batching
-        self._gathering: Batch | None = None
+        #: Those that a key can still go into.
+        self._gathering: dict[Batch, None] = {}
         #: Those that have everything but a slot, the oldest first.
-        self._ready: dict[Batch, None] = {}
+        self._ready: OrderedDict[Batch, None] = OrderedDict()
         self._slots: CapacityLimiter
         delay = batching.max_delay
         self._delays = Deadlines(owner, delay, self._go) if delay else None
@@ -78,7 +80,28 @@ class Batches(Leaders):
 
     def rejoin(self, flight: KeyFlight) -> None:
         """Take note of a waiter that has joined a flight which all had left."""
+        flight.counted = True
         cast("Batch", flight.batch).wanted += 1
+
+    def ask_for(
+        self,
+        keys: Iterable[K],
+        flights: dict[K, KeyFlight],
+        joined: set[KeyFlight],
+        *,
+        fresh: bool,
+    ) -> None:
+        """Add a waiter for each key; fill ``flights``, and ``joined`` with what was there."""
+        join, add = self._keys.join, self.add
+        for key in keys:
+            flight = join(key, fresh=fresh)
+            if flight is None:
+                flights[key] = add(key)
+                continue
+            flights[key] = flight
+            joined.add(flight)
+            if not flight.counted:
+                self.rejoin(flight)
 
     def add(self, key: Hashable) -> KeyFlight:
         """Add a flight with one waiter; it is queued, or in a batch."""
@@ -105,6 +128,8 @@ class Batches(Leaders):
         if flight.began is None:  # it has landed with that
             flight.batch = None
             del batch.flights[flight]
+            self._gathering[batch] = None  # it may have been full
+        flight.counted = False
         batch.wanted -= 1
         if not batch.wanted:
             self.leave(batch)
@@ -125,8 +150,7 @@ class Batches(Leaders):
 
     def _landed(self, batch: Batch) -> None:
         """Give each key its outcome, and let the next batch go."""
-        if batch is self._gathering:
-            self._gathering = None
+        self._gathering.pop(batch, None)
         self._ready.pop(batch, None)
         if self._delays is not None:
             self._delays.discard(batch)
@@ -157,14 +181,15 @@ class Batches(Leaders):
 
     def _board(self, flight: KeyFlight) -> None:
         """Put the flight of a key that may be loaded now into the batch that gathers."""
-        opened = self._gathering is None
-        batch = flight.batch = self._gathering or self._open(flight.context)
+        opened = not self._gathering
+        batch = self._open(flight.context) if opened else next(iter(self._gathering))
+        flight.batch = batch
         if flight.context is None:
             flight.landing = batch.landing
         batch.flights[flight] = None
         batch.wanted += 1
         if len(batch.flights) >= self._batching.max_batch_size:
-            self._gathering = None
+            del self._gathering[batch]
             self._go(batch)
         elif opened:
             if self._delays is not None and self._owner.phase is Phase.OPEN:
@@ -181,7 +206,7 @@ class Batches(Leaders):
             self._owner.new_event(),
         )
         self._table.add(batch)
-        self._gathering = batch
+        self._gathering[batch] = None
         return batch
 
     def _go(self, flight: LedFlight) -> None:
@@ -207,7 +232,7 @@ class Batches(Leaders):
             return
         awaited = self._slots.available_tokens <= 0
         self._slots.release_on_behalf_of(batch)
-        following = next(iter(self._ready), self._gathering)
+        following = next(chain(self._ready, self._gathering), None)
         if awaited and following is not None:
             self._ready.pop(following, None)
             self._go(following)
@@ -230,14 +255,13 @@ class Batches(Leaders):
             result = await result
             if not isinstance(result, Mapping):
                 raise not_mapping(self._batching.load_batch, result)
-            return _outcomes(cast("Mapping[Hashable, Any]", result), keys)
+            return outcomes_of(cast("Mapping[Hashable, Any]", result), keys)
         finally:
             result = None  # which may be an awaitable that holds the error
 
     def _begin(self, batch: Batch) -> list[Hashable]:
         """Let the flights of a batch begin; return their keys."""
-        if batch is self._gathering:
-            self._gathering = None
+        self._gathering.pop(batch, None)
         self._keys.begin_all(batch.flights, cast("float", batch.began))
         self.started += 1
         self.loaded += len(batch.flights)
@@ -254,8 +278,8 @@ class Batches(Leaders):
     def _close(self) -> None:
         # Nothing will come that is worth waiting for. Before all else: a keeper of deadlines that
         # has been told to end, since there were none, would keep none of this batch.
-        if self._gathering is not None:
-            self._go(self._gathering)
+        for batch in tuple(self._gathering):
+            self._go(batch)
         super()._close()
         if self._delays is not None:
             self._delays.end_if_idle()
@@ -264,41 +288,7 @@ class Batches(Leaders):
         super()._clear()
         for flight in tuple(self._keys):  # what a KeyboardInterrupt kept from a batch
             self._keys.land(flight, OWNER_GONE)
-            flight.landing.set()
+            if hasattr(flight, "landing"):
+                flight.landing.set()
         if self._delays is not None:
             self._delays.clear()
-
-
-class BatchTable(FlightTable[LedFlight]):
-    """The batches in the air. However one lands, its keys land with it."""
-
-    __slots__ = ("_land_keys",)
-
-    def __init__(self, land_keys: Callable[[Batch], None]) -> None:
-        super().__init__(keep_abandoned=False)
-        self._land_keys = land_keys
-
-    def land(self, flight: LedFlight, outcome: Outcome[Any]) -> None:
-        """End a batch, unless it has landed."""
-        if flight.outcome is None:
-            super().land(flight, outcome)
-            self._land_keys(cast("Batch", flight))
-
-
-def _outcomes(values: Mapping[Hashable, Any], keys: list[Hashable]) -> list[Outcome[Any]]:
-    get = values.get
-    return [
-        _no_value(value) if value is MISSING or isinstance(value, BaseException) else Value(value)
-        for value in (get(key, MISSING) for key in keys)
-    ]
-
-
-def _no_value(result: Any) -> Outcome[Any]:
-    """Return the outcome of a key for which an exception was returned, or nothing."""
-    if result is MISSING:
-        return Missing()
-    if isinstance(result, Exception):
-        return Failure(result)
-    error = TypeError(f"the batch function returned {result!r} for a key, which is no Exception")
-    error.__cause__ = result
-    return Failure(error)

@@ -175,7 +175,10 @@ def not_mapping(func: object, result: object) -> TypeError:
 def _seconds(value: object, argument: str, wanted: str = "a number of seconds or None") -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise TypeError(f"{argument} must be {wanted}, not {_kind(value)}")
-    return value
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{argument} is too large: for no limit, give math.inf") from None
 
 
 def _full_name(kind: type) -> str:

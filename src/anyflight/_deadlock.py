@@ -50,8 +50,11 @@ async def wait_within(flight: LedFlight | KeyFlight) -> None:
 
     :raises DeadlockError: if ``flight`` waits for that one
     """
-    with Waits((flight,)):
-        await flight.landing.wait()
+    try:
+        with Waits((flight,)):
+            await flight.landing.wait()
+    finally:
+        del flight  # an error that comes out of here leads to this frame
 
 
 class Waits:
@@ -77,11 +80,16 @@ class Waits:
             return
         self._caller.waits.update(dict.fromkeys(self._waits))
         try:
-            for wait in self._waits:
-                _refuse_circle(self._caller, wait.flight)
+            error = _circle(self._caller, [wait.flight for wait in self._waits])
         except BaseException:
             self.__exit__()
             raise
+        if error is not None:
+            self.__exit__()
+            try:
+                raise error
+            finally:
+                del error  # whose traceback holds this frame
 
     def __exit__(self, *_: object) -> None:
         if self._caller is not None:
@@ -92,19 +100,19 @@ class Waits:
             self._waits.clear()
 
 
-def _refuse_circle(caller: LedFlight, flight: LedFlight | KeyFlight) -> None:
-    """Raise if the wait of ``caller`` for ``flight``, one of its waits, closes a circle."""
-    if _way(flight, caller, _Needs()) is None:
-        return
-    way = _way(flight, caller, _NeedsOfTheWork())  # expensive, hence only now
+def _circle(caller: LedFlight, flights: Sequence[LedFlight | KeyFlight]) -> DeadlockError | None:
+    """Return the error if the waits of ``caller`` for ``flights`` close a circle."""
+    if _way(flights, caller, _Needs()) is None:
+        return None
+    way = _way(flights, caller, _NeedsOfTheWork())  # expensive, hence only now
     if way is None:
-        return
+        return None
     keys = tuple(_keys(way))
     chain = (keys[-1], *keys)
-    raise DeadlockError(
+    return DeadlockError(
         f"the flight for key {shortened(chain[0])} would wait for itself: "
         + " waits for ".join(map(shortened, chain)),
-        flight.key,
+        cast("Flight", way[0]).key,
         chain,
     )
 
@@ -181,13 +189,18 @@ class _NeedsOfTheWork(_Needs):
     def __init__(self) -> None:
         super().__init__()
         self._parents = {task.id: task.parent_id for task in get_running_tasks()}
+        self._known: dict[tuple[int, int], bool] = {}  # many waits may be those of one call
 
     def counts(self, flight: LedFlight, wait: Wait) -> bool:
         """Whether the work of ``flight`` cannot end before this wait has."""
-        leader = cast("Leader", flight.leader).task_id
+        pair = cast("Leader", flight.leader).task_id, wait.task_id
+        if pair not in self._known:
+            self._known[pair] = self._is_below(*pair)
+        return self._known[pair]
+
+    def _is_below(self, leader: int, task: int) -> bool:
         above = set(self._line(leader))
-        first = next((one for one in self._line(wait.task_id) if one in above), leader)
-        return first == leader
+        return next((one for one in self._line(task) if one in above), leader) == leader
 
     def _line(self, task: int | None) -> Iterator[int]:
         """Yield the task, its parent, and so on, as far as is known."""
@@ -205,13 +218,15 @@ def _holders(limiter: CapacityLimiter) -> Collection[LedFlight]:
     return dict.fromkeys(sorted(holders, key=lambda each: len(each.waits), reverse=True))
 
 
-def _way(flight: LedFlight | KeyFlight, caller: LedFlight, needs: _Needs) -> list[Node] | None:
-    """Return a shortest way from ``flight`` to ``caller`` through what can never end.
+def _way(
+    flights: Sequence[LedFlight | KeyFlight], caller: LedFlight, needs: _Needs
+) -> list[Node] | None:
+    """Return a shortest way from one of ``flights`` to ``caller`` through what can never end.
 
-    None if there is none: then this call closes no circle, though ``flight`` may wait for one.
+    None if there is none: then this call closes no circle, though it may wait for one.
     """
-    stuck = _stuck(flight, needs)
-    before: dict[Node, Node | None] = {flight: None} if flight in stuck else {}
+    stuck = _stuck(flights, needs)
+    before: dict[Node, Node | None] = {flight: None for flight in flights if flight in stuck}
     for node in (found := list(before)):  # which grows under way
         for other in needs.of(node):
             if other in stuck and other not in before:
@@ -227,16 +242,17 @@ def _way(flight: LedFlight | KeyFlight, caller: LedFlight, needs: _Needs) -> lis
     return way[::-1]
 
 
-def _stuck(flight: LedFlight | KeyFlight, needs: _Needs) -> set[Node]:
-    """Return all that ``flight`` needs, itself included, and that can never end; or nothing.
+def _stuck(flights: Sequence[LedFlight | KeyFlight], needs: _Needs) -> set[Node]:
+    """Return all that ``flights`` need, themselves included, and that can never end.
 
-    It stops as soon as ``flight`` is found to be able to end. What is found last is looked into
-    first, so that of the holders of tokens those that wait for little come first.
+    It stops as soon as all of ``flights`` are found to be able to end. What is found last is looked
+    into first, so that of the holders of tokens those that wait for little come first.
     """
     missing: dict[Node, int] = {}  # how many of the needs of a node are not known to be able to end
-    needed_by: dict[Node, list[Node]] = {flight: []}
-    unseen: list[Node] = [flight]
-    while unseen:
+    needed_by: dict[Node, list[Node]] = {flight: [] for flight in flights}
+    unseen: list[Node] = list(flights)
+    open_ends: set[Node] = set(flights)
+    while unseen and open_ends:
         node = unseen.pop()
         if node in missing:
             continue
@@ -250,10 +266,10 @@ def _stuck(flight: LedFlight | KeyFlight, needs: _Needs) -> set[Node]:
                 missing[node] -= 1
         ending = [node] if missing[node] <= 0 else []
         while ending:
-            for above in needed_by[ending.pop()]:
+            able = ending.pop()
+            open_ends.discard(able)
+            for above in needed_by[able]:
                 missing[above] -= 1
                 if missing[above] == 0:
                     ending.append(above)
-        if missing[flight] <= 0:
-            return set()
-    return {node for node, number in missing.items() if number > 0}
+    return {node for node, number in missing.items() if number > 0} if open_ends else set()

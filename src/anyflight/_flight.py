@@ -146,7 +146,7 @@ class FlightTable(Generic[F]):
         # In this order: another thread may look on, and what comes in between must not land more
         # flights than there were.
         landed = sum(self.landed.values())
-        return self.flights - landed
+        return max(self.flights - landed, 0)  # an interrupt may have come while one was added
 
     @property
     def waiting(self) -> int:

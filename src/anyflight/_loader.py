@@ -65,7 +65,7 @@ class BatchLoader(Generic[K, V]):
 
     Open it with ``async with``, as a coalescer: what is said there of leaving the block, of opening
     it again, and of other event loops and threads holds here too. When the block is left, pending
-    batches go at once.
+    batches do not wait for their delay any more.
 
     :param load_batch: an async function that is given a list of distinct keys, in the order of
         arrival, and returns a mapping from keys to values. It may leave keys out that it finds
@@ -178,7 +178,7 @@ class BatchLoader(Generic[K, V]):
         if flight is None:
             await checkpoint_if_cancelled()  # raises or returns at once: nobody comes in between
             flight = self._batches.add(key)
-        elif flight.waiters == 1:
+        elif not flight.counted:
             self._batches.rejoin(flight)
         try:
             try:
@@ -212,9 +212,10 @@ class BatchLoader(Generic[K, V]):
             return {}
         await checkpoint_if_cancelled()
         flights: dict[K, KeyFlight] = {}
+        joined: set[KeyFlight] = set()
         flight: KeyFlight | None = None
         try:
-            joined = self._ask_for(distinct, flights, fresh=fresh)
+            self._batches.ask_for(distinct, flights, joined, fresh=fresh)
             if flying.get(None) is None:
                 return await self._gather(flights, joined)
             with Waits(tuple(flights.values())):
@@ -226,23 +227,7 @@ class BatchLoader(Generic[K, V]):
             raise
         finally:
             flights.clear()  # the same
-
-    def _ask_for(
-        self, keys: Iterable[K], flights: dict[K, KeyFlight], *, fresh: bool
-    ) -> set[KeyFlight]:
-        """Fill ``flights`` with that of each key; return those that were joined, not started."""
-        joined: set[KeyFlight] = set()
-        join, add = self._table.join, self._batches.add
-        for key in keys:
-            flight = join(key, fresh=fresh)
-            if flight is None:
-                flights[key] = add(key)
-                continue
-            flights[key] = flight
-            joined.add(flight)
-            if flight.waiters == 1:
-                self._batches.rejoin(flight)
-        return joined
+            joined.clear()
 
     async def _gather(
         self, flights: Mapping[K, KeyFlight], joined: Container[KeyFlight]
@@ -260,8 +245,11 @@ class BatchLoader(Generic[K, V]):
                 elif type(flight.outcome) is not Missing:
                     starter = flight not in joined
                     found[key] = deliver(flight, self._copy, starter=starter, alone=False)
+        except BaseException:
+            found.clear()  # as in `load`
+            raise
         finally:
-            flight = None  # as in `load`
+            flight = None
         return found
 
     def forget(self, key: K) -> bool:

@@ -12,15 +12,16 @@ __all__ = (
     "Outcome",
     "Value",
     "judge",
+    "outcomes_of",
 )
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import ClassVar, Generic, TypeAlias, TypeVar, cast, final
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast, final
 
 from anyio import current_effective_deadline, get_cancelled_exc_class
 
@@ -169,6 +170,33 @@ Failing: TypeAlias = Failure | Cancellation | Expiry | Missing
 Outcome: TypeAlias = Value[V] | Failing
 
 OWNER_GONE = Cancellation("its owner was cancelled, or left by an error")
+
+
+MISSING = object()
+
+
+def outcomes_of(values: Mapping[Hashable, Any], keys: Iterable[Hashable]) -> list[Outcome[Any]]:
+    """Return the outcome of each key, of which a batch function returned ``values``."""
+    get = values.get
+    return [
+        # By its type: what is a proxy may answer `isinstance` with an error, or an untruth.
+        _no_value(value)
+        if value is MISSING or issubclass(type(value), BaseException)
+        else Value(value)
+        for value in (get(key, MISSING) for key in keys)
+    ]
+
+
+def _no_value(result: Any) -> Outcome[Any]:
+    """Return the outcome of a key for which an exception was returned, or nothing."""
+    if result is MISSING:
+        return Missing()
+    if isinstance(result, Exception):
+        return Failure(result)
+    kind = type(result).__qualname__
+    error = TypeError(f"the batch function returned a {kind} for a key, which is no Exception")
+    error.__cause__ = result
+    return Failure(error)
 
 
 def judge(exc: BaseException) -> Failure | Cancellation | None:

@@ -160,8 +160,8 @@ class Owner:
         if here != self._token:
             raise RuntimeError(
                 f"{self} belongs to another event loop or thread: give each event loop one of its "
-                "own, and come from a worker thread with "
-                "anyio.from_thread.run(coalescer.execute, key, func, *args)"
+                "own, and call its methods from a worker thread with "
+                "anyio.from_thread.run(method, *args)"
             )
 
     async def admit(self) -> None:

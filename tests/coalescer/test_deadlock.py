@@ -632,12 +632,12 @@ def test_law_11_what_can_never_end_is_found_as_by_the_plainest_rule(data: st.Dat
     graph = Graph(flights, needs)
     ending = graph.can_end()
     for flight in graph.nodes[:flights]:
-        stuck = _deadlock._stuck(flight, graph)
+        stuck = _deadlock._stuck([flight], graph)
         assert stuck == (
             set() if flight in ending else graph.reach(flight, {*graph.nodes}) - ending
         )
         for caller in graph.nodes[:flights]:
-            way = _deadlock._way(flight, caller, graph)
+            way = _deadlock._way([flight], caller, graph)
             if way is not None:
                 assert (way[0], way[-1]) == (flight, caller)
                 assert set(way) <= stuck

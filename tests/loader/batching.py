@@ -111,4 +111,4 @@ def assert_idle(loader: BatchLoader[Any, Any]) -> None:
     assert now.flights == now.succeeded + now.failed + now.cancelled + now.timed_out
     assert list(loader._table) == list(loader._batches._table) == []
     assert not loader._batches._ready
-    assert loader._batches._gathering is None
+    assert not loader._batches._gathering

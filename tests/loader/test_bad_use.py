@@ -32,6 +32,7 @@ WRONG_OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"max_delay": float("nan")}, ValueError, "max_delay must be zero or more seconds"),
     ({"max_delay": None}, TypeError, "max_delay must be a number of seconds, not an object"),
     ({"max_delay": "1"}, TypeError, "max_delay must be a number of seconds, not an object"),
+    ({"max_delay": 10**400}, ValueError, "max_delay is too large: for no limit, give math.inf"),
     ({"flight_timeout": 0}, ValueError, "flight_timeout must be greater than zero seconds"),
     ({"limiter": 5}, TypeError, "limiter must be of type anyio.CapacityLimiter"),
     ({"copy": 5}, TypeError, "copy must be callable"),

@@ -79,6 +79,23 @@ async def test_law_3_a_fresh_call_that_has_followed_is_left_like_any_other() -> 
     assert_idle(loader)
 
 
+async def test_a_full_batch_that_a_key_has_left_takes_another() -> None:
+    work = LoadBatch()
+    loader = BatchLoader[int, str](work, max_batch_size=3, max_concurrent_batches=1)
+    async with loader, anyio.create_task_group() as tasks:
+        await ask(tasks, loader, 0)
+        for first in (10, 20, 30, 40):
+            impatient = await ask_many(tasks, loader, first, first + 1)
+            await ask(tasks, loader, first + 2)
+            impatient.cancel()
+            await settle()
+        work.release()
+    assert work.batches[0] == [0]
+    assert sorted(key for keys in work.batches for key in keys) == [0, 12, 22, 32, 42]
+    assert len(work.batches) == 3, "the first, and four keys in two"
+    assert_idle(loader)
+
+
 @pytest.mark.parametrize("gone", ["in line", "starting", "waiting for a token"])
 async def test_law_3_a_batch_that_all_have_left_is_never_loaded(gone: str) -> None:
     work, limiter = LoadBatch(), anyio.CapacityLimiter(2)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
 import pytest
 
-from anyflight import BatchLoader, Coalescer, DeadlockError
+from anyflight import BatchLoader, Coalescer, DeadlockError, _deadlock
 from tests.loader.batching import LoadBatch, ask, assert_idle
 from tests.support import settle
 
@@ -98,6 +100,66 @@ async def test_law_11_load_many_waits_for_all_its_keys_from_the_start() -> None:
         work.release()
     assert chain_of(one.outcome) == (2, 1, 2), "the error of the batch that it waited for"
     assert_idle(loader)
+
+
+async def test_law_11_many_keys_are_looked_at_in_one_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With one for each, a background task that asked for 2,000 stopped the event loop for 6 s."""
+
+    def of(needs: Any, node: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return look(needs, node)
+
+    async def load_batch(keys: list[int]) -> dict[int, int]:
+        if keys == [-1]:
+            tasks.start_soon(loader.load_many, range(500))
+            await settle()
+        return dict.fromkeys(keys, 0)
+
+    looks, look = 0, _deadlock._Needs.of
+    monkeypatch.setattr(_deadlock._Needs, "of", of)
+    async with anyio.create_task_group() as tasks, anyio.create_task_group() as others:
+        loader = BatchLoader(load_batch, max_concurrent_batches=1)
+        others.start_soon(_open, loader)
+        await settle()
+        assert await loader.load(-1) == 0
+        await settle()
+        others.cancel_scope.cancel()
+    assert 500 <= looks <= 5_000
+    assert_idle(loader)
+
+
+async def _open(loader: BatchLoader[Any, Any]) -> None:
+    async with loader:
+        await anyio.sleep_forever()
+
+
+@pytest.mark.parametrize("many", [False, True])
+async def test_law_8_a_deadlock_error_that_the_work_lets_out_ties_no_cycle(many: bool) -> None:
+    class Thing:
+        """Held by a frame of the batch function."""
+
+    async def load_batch(keys: list[int]) -> dict[int, int]:
+        nonlocal reference
+        thing = Thing()
+        reference = weakref.ref(thing)
+        await (loader.load_many([1, 2]) if many else loader.load(1))
+        return {}
+
+    reference: weakref.ref[Thing] | None = None
+    async with BatchLoader(load_batch) as loader:
+        gc.collect()
+        gc.disable()
+        try:
+            with pytest.raises(DeadlockError):
+                await loader.load(1)
+            await settle()
+            assert reference is not None
+            assert reference() is None
+        finally:
+            gc.enable()
 
 
 async def test_law_11_a_fresh_call_for_a_key_of_its_own_batch() -> None:

@@ -10,6 +10,7 @@ from collections import ChainMap, defaultdict
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
+from unittest.mock import Mock
 
 import anyio
 import pytest
@@ -106,6 +107,52 @@ async def test_law_8_no_cycle_keeps_what_the_frames_of_the_work_hold() -> None:
                 assert reference() is None
             finally:
                 gc.enable()
+
+
+async def test_an_error_of_load_many_that_is_kept_keeps_no_values() -> None:
+    class Value:
+        """A value, to see when it goes."""
+
+    def answer(key: int) -> object:
+        if key == 3:
+            return ValueError()
+        values.append(weakref.ref(value := Value()))
+        return value
+
+    values: list[weakref.ref[Value]] = []
+    work = LoadBatch(answer=answer)
+    work.release()
+    async with BatchLoader[int, Any](work) as loader:
+        with pytest.raises(ValueError) as caught:
+            await loader.load_many([1, 2, 3, 4])
+        await settle()
+        assert [value() for value in values] == [None] * 3
+        del caught
+
+
+@pytest.mark.parametrize("hostile", ["dead proxy", "repr", "stands in"])
+async def test_one_odd_value_spoils_no_batch(hostile: str) -> None:
+    class Odd(BaseException):
+        def __repr__(self) -> str:
+            raise RuntimeError("repr")
+
+    def answer(key: int) -> Any:
+        return odd if key == 2 else key
+
+    odd: Any = {
+        "dead proxy": weakref.proxy(LoadBatch()),
+        "repr": Odd(),
+        "stands in": Mock(spec=ValueError),
+    }[hostile]
+    work = LoadBatch(answer=answer)
+    work.release()
+    async with BatchLoader[int, Any](work) as loader, anyio.create_task_group() as tasks:
+        one, two = await ask(tasks, loader, 1, 2)
+    assert one.value == 1
+    if hostile == "repr":
+        assert isinstance(two.outcome, TypeError)
+    else:
+        assert two.outcome is odd
 
 
 MAPPINGS: dict[str, Callable[[dict[int, str]], Mapping[int, str]]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import sys
 import weakref
@@ -186,6 +187,50 @@ async def test_an_instrument_may_forget_the_flight_that_is_in_front() -> None:
         assert work.batches == [[1], [1]]
         work.release()
     assert [caller.value for caller in callers] == ["value of 1"] * 2
+    assert_idle(loader)
+
+
+@pytest.mark.parametrize("act", ["join", "leave"])
+async def test_an_instrument_may_let_a_load_run_at_once(act: str, anyio_backend_name: str) -> None:
+    """With an eager task factory, in the midst of another call's joining or leaving."""
+
+    class Loading(Instrument):
+        def call_joined(self, event: CallJoined) -> None:
+            self.step(event.key)
+
+        def call_left(self, event: CallLeft) -> None:
+            self.step(event.key)
+
+        def step(self, key: Any) -> None:
+            nonlocal armed, nested
+            if armed:
+                armed = False
+                nested = asyncio.ensure_future(loader.load(key))
+
+    if anyio_backend_name != "asyncio":
+        pytest.skip("Trio has no such tasks")
+    work, armed = LoadBatch(), False
+    nested: asyncio.Future[Any] | None = None
+    loader = BatchLoader[int, str](work, instruments=[Loading()])
+    async with loader, anyio.create_task_group() as tasks:
+        one, two = await ask(tasks, loader, 1, 2)
+        if act == "join":
+            one.cancel()
+            await settle()
+            armed = True
+            (one,) = await ask(tasks, loader, 1)
+        else:
+            armed = True
+        one.cancel()
+        await settle()
+        assert nested is not None
+        nested.cancel()
+        await settle()
+        assert [info.waiters for info in loader.flights()] == [0, 1]
+        assert work.cancelled == 0
+        two.cancel()
+        await settle()
+        assert work.cancelled == 1
     assert_idle(loader)
 
 
