@@ -155,6 +155,17 @@ class TestEviction:
         assert set(queues._main) == {0}
         assert set(queues._small) == {1, 2}
 
+    def test_at_the_end_of_the_main_queue_what_was_used_gets_another_round(self) -> None:
+        queues = S3Fifo(4)
+        entries = {key: entry() for key in "abcd"}
+        for key, each in entries.items():
+            each.used = True
+            queues.add(key, each)
+        queues.add("e", entry())
+        assert queues.evict() == "e"  # the others have moved on
+        entries["a"].used = entries["b"].used = True
+        assert [queues.evict() for _ in range(4)] == ["c", "d", "a", "b"]
+
     def test_one_entry_is_enough(self) -> None:
         assert self.keys_left(1, *"abbc") == {"c"}
 
