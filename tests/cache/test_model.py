@@ -150,7 +150,7 @@ class Both:
 
     async def run(self, program: list[tuple[Any, ...]]) -> None:
         async with self.cache:
-            self.cache._first.now = lambda: self.model.now
+            self.cache._now = self.cache._first.now = lambda: self.model.now
             for step in program:
                 await self.step(step)
 

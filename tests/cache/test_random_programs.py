@@ -164,7 +164,7 @@ async def run(program: list[tuple[Any, ...]], with_store: bool) -> None:
     world = World(with_store=with_store)
     with anyio.fail_after(10):  # nobody hangs: a program of forty steps takes milliseconds
         async with anyio.create_task_group() as tasks, world.cache:
-            world.cache._first.now = lambda: world.now
+            world.cache._now = world.cache._first.now = lambda: world.now
             try:
                 for step in program:
                     await world.step(step, tasks)

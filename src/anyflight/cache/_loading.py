@@ -96,24 +96,22 @@ class Loading:
         ticket = first.generations.take(key, tags)
         began = first.now()
         try:
-            result: Any = func(*args)
-            if not isawaitable(result):
-                raise not_awaitable(func, result)  # noqa: TRY301 - an error of the work like others
-            value = await result
-        except Exception as exc:
-            first.fail(ticket, exc, tags)
-            first.generations.give_back(ticket)
-            raise
-        except BaseException:
-            first.generations.give_back(ticket)
-            raise
+            try:
+                result: Any = func(*args)
+                if not isawaitable(result):
+                    raise not_awaitable(func, result)  # noqa: TRY301 - an error of the work too
+                value = await result
+            except Exception as exc:
+                first.fail(ticket, exc, tags)
+                raise
+            finally:
+                del source, func, args  # as in `load`
+                result = None
+            stored = first.new_value(value, first.now() - began, tags)
+            if first.fill(ticket, stored) and self._second is not None:
+                await self.store(self._second, ticket, stored)
         finally:
-            del source, func, args  # as in `load`
-            result = None
-        stored = first.new_value(value, first.now() - began, tags)
-        if first.fill(ticket, stored) and self._second is not None:
-            await self.store(self._second, ticket, stored)
-        first.generations.give_back(ticket)
+            first.generations.give_back(ticket)
         return value
 
     async def store(self, second: SecondTier, ticket: Ticket, stored: StoredValue[Any]) -> None:

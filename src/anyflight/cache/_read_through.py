@@ -144,7 +144,8 @@ class ReadThroughCache(Writing[K, V]):
         self._copy = copy
         self._memory = Memory(max_entries, lifetimes.longest * SPAN)
         self._lookup = self._memory.entries.get
-        counters, label = Counters(), self._owner.label
+        counters = self._counters = Counters()
+        label = self._owner.label
         first = self._first = FirstTier(self._memory, lifetimes, counters)
         second = self._second = None if store is None else SecondTier(store, label, counters)
         loading = Loading(first, second, label)
@@ -159,6 +160,7 @@ class ReadThroughCache(Writing[K, V]):
         """Open the cache: this task owns the flights until it leaves the block."""
         await self._flights.__aenter__()
         self._first.open()
+        self._now = self._first.now
         return self
 
     async def __aexit__(
@@ -216,10 +218,11 @@ class ReadThroughCache(Writing[K, V]):
                 raise
             if entry is not None:
                 entry.used = True
-                now = self._first.now()
+                now = self._now()
                 if now < entry.calm_until:
-                    self._first.counters.hits += 1
-                    return self._handed_out(entry.value)
+                    self._counters.hits += 1
+                    value: V = entry.value
+                    return value if self._copy is None else self._copy(value)
                 value = self._answers.aged(key, entry, now, (func, args, checked_tags(tags)))
                 if value is not MISS:
                     return self._handed_out(value)
@@ -295,7 +298,7 @@ class ReadThroughCache(Writing[K, V]):
 
     def statistics(self) -> CacheStatistics:
         """Return the counters, and what is there now; see :meth:`Coalescer.statistics`."""
-        return self._first.counters.statistics(
+        return self._counters.statistics(
             evicted=self._memory.evicted,
             entries=len(self._memory),
             flights=self._flights.statistics(),
