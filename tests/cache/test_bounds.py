@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import weakref
+from random import Random
 from typing import Any
 
 import pytest
@@ -16,6 +17,9 @@ from anyflight.cache._departures import Departures
 from anyflight.cache._freshness import Entry
 from anyflight.cache._memory import SWEEP, Memory
 from anyflight.cache._s3_fifo import S3Fifo
+from benchmarks.eviction import policies as measured
+from benchmarks.eviction.hit_ratios import hits_of
+from benchmarks.eviction.traces import TRACES, Trace
 from tests.cache.getting import Source, all_keys, assert_settled, assert_whole, fill
 from tests.support import HandClock
 
@@ -165,6 +169,19 @@ class TestEviction:
         assert queues.evict() == "e"  # the others have moved on
         entries["a"].used = entries["b"].used = True
         assert [queues.evict() for _ in range(4)] == ["c", "d", "a", "b"]
+
+    @pytest.mark.parametrize("trace", TRACES, ids=lambda trace: trace.name)
+    def test_it_hits_as_often_as_the_policy_that_was_measured(self, trace: Trace) -> None:
+        """See docs/eviction.md. They differ in when they forget the hash of one that came back."""
+        keys = trace.make(Random(5), 3000)
+        memory, hits = Memory(50, span=1.0), 0
+        for key in keys:
+            if key in memory.entries:
+                memory.entries[key].used = True
+                hits += 1
+            else:
+                memory.put(key, entry(), 0)
+        assert abs(hits - hits_of(measured.S3Fifo(50), keys)) < 0.01 * len(keys)
 
     def test_one_entry_is_enough(self) -> None:
         assert self.keys_left(1, *"abbc") == {"c"}

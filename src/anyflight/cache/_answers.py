@@ -80,6 +80,8 @@ class Answers:
     def spares(self, keys: Iterable[Hashable]) -> dict[Any, Any] | None:
         """Return what may be served in place of an error, if there is something for each key."""
         if self._flights.owner.phase is not Phase.OPEN:
+            # Those who wait may wake when all has been forgotten: so none of them is served, and
+            # not some of them by chance.
             return None
         now = self._first.now()
         values: dict[Any, Any] = {}
