@@ -104,8 +104,9 @@ def assert_whole(cache: ReadThroughCache[Any, Any]) -> None:
     """Check the invariants of the memory, and the identities of the statistics."""
     memory = cache._memory
     assert len(memory) <= memory._max_entries
-    assert {*memory._queues._small, *memory._queues._main} == set(memory.entries)
-    assert len(memory._queues) == len(memory)
+    queued = [*memory._queues._small, *memory._queues._main]
+    assert len(queued) == len(memory)
+    assert set(queued) == set(memory.entries)
     listed = {(tag, key) for tag, keys in memory._keys_of.items() for key in keys}
     assert listed == {(tag, key) for key, entry in memory.entries.items() for tag in entry.tags}
     assert all(memory._keys_of.values())

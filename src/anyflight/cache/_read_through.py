@@ -78,8 +78,8 @@ class ReadThroughCache(Writing[K, V]):
         in the background fetches the next one (RFC 5861)
     :param stale_if_error: for how long after its lifetime a value is served in place of an error
         (RFC 5861): of any :exc:`Exception` that the call would get, :exc:`FlightTimeoutError` and
-        :exc:`TooManyWaitersError` included, but for :exc:`DeadlockError`. A fresh call gets the
-        error
+        :exc:`TooManyWaitersError` included, but for :exc:`DeadlockError` and for
+        :exc:`MissingKeyError`, which is an answer. A fresh call gets the error
     :param refresh_ahead: how eagerly a value that is in demand is fetched anew before it expires,
         in the background. 0 is never; 1 is the optimum of Vattani et al., "Optimal Probabilistic
         Cache Stampede Prevention" (VLDB 2015); what is above is more eager. The longer the work
@@ -87,7 +87,8 @@ class ReadThroughCache(Writing[K, V]):
     :param error_ttl: which errors of the work are kept, and for how long: the first class that
         matches counts. Meanwhile each call gets a copy of the error, or the value that
         ``stale_if_error`` allows, and nothing is asked
-    :param store: a second tier, which is asked by flights before the work, and filled after it
+    :param store: a second tier, which is asked by flights before the work, and filled after it. If
+        it fails, calls do not fail with it
     :param copy: called with a value for each who gets it from this cache, and for what `set` is
         given, since the original stays here. For values that callers change
     :param name: see :class:`Coalescer`, as for all other options. A flight in the background counts
