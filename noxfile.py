@@ -83,6 +83,8 @@ def lowest(session: nox.Session) -> None:
         "pytest",
         "tests/coalescer",
         "tests/coalesced",
+        "tests/loader",
+        "tests/cache",
         "tests/test_flight.py",
         "tests/test_isolation.py",
     )

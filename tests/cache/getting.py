@@ -8,9 +8,44 @@ from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
 
 from anyflight import ReadThroughCache
 from tests.support import Caller, settle
+
+
+class SlowStore:
+    """A store in this process that takes two turns for everything: one before, one after."""
+
+    def __init__(self, clock: Callable[[], float] = float) -> None:
+        self._clock = clock
+        self.kept: dict[Any, tuple[Any, float]] = {}
+
+    async def get(self, key: Any) -> Any:
+        await checkpoint()
+        stored, since = self.kept.get(key, (None, 0.0))
+        await checkpoint()
+        return stored and dataclasses.replace(stored, age=self._clock() - since)
+
+    async def set(self, key: Any, stored: Any, *, keep: float) -> None:
+        await checkpoint()
+        self.kept[key] = stored, self._clock()
+        await checkpoint()
+
+    async def delete(self, key: Any) -> None:
+        await checkpoint()
+        self.kept.pop(key, None)
+        await checkpoint()
+
+    async def delete_tag(self, tag: str) -> None:
+        await checkpoint()
+        self.kept = {key: each for key, each in self.kept.items() if tag not in each[0].tags}
+        await checkpoint()
+
+    async def clear(self) -> None:
+        await checkpoint()
+        self.kept.clear()
+        await checkpoint()
 
 
 class Source:
@@ -69,8 +104,9 @@ def assert_whole(cache: ReadThroughCache[Any, Any]) -> None:
     """Check the invariants of the memory, and the identities of the statistics."""
     memory = cache._memory
     assert len(memory) <= memory._max_entries
-    assert {*memory._queues._small, *memory._queues._main} == set(memory.entries)
-    assert len(memory._queues) == len(memory)
+    queued = [*memory._queues._small, *memory._queues._main]
+    assert len(queued) == len(memory)
+    assert set(queued) == set(memory.entries)
     listed = {(tag, key) for tag, keys in memory._keys_of.items() for key in keys}
     assert listed == {(tag, key) for key, entry in memory.entries.items() for tag in entry.tags}
     assert all(memory._keys_of.values())

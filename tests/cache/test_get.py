@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import anyio
 import pytest
 
-from anyflight import CoalescerError, FlightCancelledError, ReadThroughCache
+from anyflight import FlightCancelledError, ReadThroughCache
 from tests.cache.getting import Source, assert_settled, fill, start_get
 from tests.support import HandClock, Work, settle
 
@@ -195,20 +196,41 @@ async def test_with_retry_on_those_that_joined_get_the_second_outcome() -> None:
         assert cache.peek(1) == 1
 
 
-async def test_when_its_owner_is_cancelled_calls_get_an_error_and_the_cache_is_empty() -> None:
+async def test_when_its_owner_is_cancelled_calls_get_an_error_and_the_cache_is_empty(
+    clock: HandClock,
+) -> None:
     work = Work()
     cache = ReadThroughCache[int, int](ttl=10, stale_if_error=10)
     async with anyio.create_task_group() as tasks:
         with anyio.CancelScope() as owner:
             async with cache:
-                await fill(cache, 2, 2)
+                await fill(cache, 1, 1)
+                clock.advance(10)
                 caller = await start_get(tasks, cache, 1, work)
                 owner.cancel()
                 await anyio.sleep_forever()
     assert isinstance(caller.outcome, FlightCancelledError)
-    assert isinstance(caller.outcome, CoalescerError)
     assert cache.statistics().entries == 0
     assert_settled(cache)
+
+
+async def test_while_the_cache_is_being_closed_no_value_stands_in_for_an_error(
+    clock: HandClock,
+) -> None:
+    work = Work(fail=OSError("down"))
+    cache = ReadThroughCache[int, int](ttl=10, stale_if_error=10)
+    async with anyio.create_task_group() as tasks:
+        async with cache:
+            await fill(cache, 1, 1)
+            clock.advance(10)
+            caller = await start_get(tasks, cache, 1, work)
+            tasks.start_soon(settle_and, work.go.set)
+    assert isinstance(caller.outcome, OSError)
+
+
+async def settle_and(then: Callable[[], object]) -> None:
+    await settle()
+    then()
 
 
 async def test_a_cache_that_is_opened_again_starts_empty() -> None:

@@ -336,3 +336,19 @@ class TestIfError:
             await settle()
             assert isinstance(caller.outcome, OSError)
             assert_settled(cache)
+
+    @pytest.mark.parametrize("window", [0, 5])
+    async def test_a_value_that_was_set_while_the_work_was_failing_stands_in_too(
+        self, clock: HandClock, window: float
+    ) -> None:
+        work = Work(fail=OSError("down"))
+        cache = ReadThroughCache[int, int](ttl=10, stale_if_error=window)
+        async with cache, anyio.create_task_group() as tasks:
+            caller = await start_get(tasks, cache, 1, work)
+            await cache.set(1, 5)
+            work.go.set()
+            await settle()
+            if window:
+                assert caller.value == 5
+            else:
+                assert isinstance(caller.outcome, OSError)

@@ -305,6 +305,19 @@ class TestInvalidating:
             assert ("get", 1) not in store.calls
             assert_settled(cache)
 
+    async def test_what_was_loading_during_an_invalidation_is_not_stored(
+        self, store: GatedStore
+    ) -> None:
+        work = Work()
+        async with Cache(ttl=10, store=store) as cache, anyio.create_task_group() as tasks:
+            before = await start_get(tasks, cache, 1, work, "old")
+            await cache.invalidate(1)
+            work.go.set()
+            await settle()
+            assert before.value == "old"
+            assert store.calls == [("get", 1), ("delete", 1)]
+            assert_settled(cache)
+
     @pytest.mark.parametrize("write_first", [True, False])
     @pytest.mark.parametrize("way", ["invalidate", "invalidate_tag", "clear"])
     async def test_what_was_stored_during_an_invalidation_is_deleted_again(

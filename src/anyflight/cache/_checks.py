@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-__all__ = ("check_error_ttl", "check_fraction", "check_limit", "check_span", "checked_tags")
+__all__ = (
+    "check_error_ttl",
+    "check_fraction",
+    "check_limit",
+    "check_span",
+    "check_tag",
+    "checked_keys",
+    "checked_tags",
+)
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import cast
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TypeVar, cast
 
-from anyflight._checks import check_count, check_exceptions
+from anyflight._checks import check_count, check_exceptions, check_hashable
+
+K = TypeVar("K", bound=Hashable)
 
 
 def check_span(value: object, argument: str, *, least: str) -> None:
@@ -39,6 +49,18 @@ def check_error_ttl(value: object) -> None:
     for kind, seconds in cast("Mapping[object, object]", value).items():
         check_exceptions(kind, "each key of error_ttl")
         check_span(seconds, "each value of error_ttl", least="above zero")
+
+
+def checked_keys(keys: Iterable[K]) -> dict[K, None]:
+    """Return each key once; raise a :exc:`TypeError` if one cannot be hashed."""
+    distinct: dict[K, None] = {}
+    for key in keys:
+        try:
+            distinct[key] = None
+        except TypeError:
+            check_hashable(key)
+            raise
+    return distinct
 
 
 def checked_tags(tags: Iterable[str]) -> frozenset[str]:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Hashable
 from random import Random
 from typing import Any
 
+from anyflight._errors import MissingKeyError
+
 from ._clock import loop_clock
 from ._freshness import Entry
 from ._generations import Generations, Ticket
@@ -67,19 +69,24 @@ class FirstTier:
     def fail(self, ticket: Ticket, error: Exception, tags: frozenset[str]) -> None:
         """Keep an error, if such errors are kept and its work has not been overtaken.
 
-        To be called where the error was caught: that frame is not kept with it.
+        To be called where the error was caught: that frame is not kept with it. The news that there
+        is no value is more than an error: the value that there was is forgotten.
         """
-        seconds = self.lifetimes.error_lifetime(error)
-        if seconds is None:
+        key, seconds = ticket.key, self.lifetimes.error_lifetime(error)
+        gone = isinstance(error, MissingKeyError)
+        if seconds is None and not gone:
             return
         if not self.generations.overtake(ticket):
             self.counters.kept_out += 1
             return
-        now, before = self.now(), self.memory.entries.get(ticket.key)
-        if before is not None and before.useless(now):
+        now, before = self.now(), self.memory.entries.get(key)
+        if seconds is None:
+            self.memory.delete(key)
+            return
+        if before is not None and (gone or before.useless(now)):
             before = None  # nor is it to be kept for as long as the error
         entry = self.lifetimes.failed(before, failure_of(error), tags, now + seconds)
-        self.memory.put(ticket.key, entry, now)
+        self.memory.put(key, entry, now)
 
     def pause(self, key: Hashable, entry: Entry) -> None:
         """Leave a value in peace for a while, whose refresh has failed with no error to keep."""

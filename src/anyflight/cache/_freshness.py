@@ -70,7 +70,7 @@ class Entry:
     expires: float
     #: The first moment at which it may not be served while it is revalidated. Not before `expires`.
     stale_until: float
-    #: The first moment at which it may not be served in place of an error. Not before `expires`.
+    #: The first moment at which it may not be served in place of an error; long over if never.
     spare_until: float
     #: How many seconds its work took, or 0.0 if nobody knows.
     cost: float

@@ -5,8 +5,7 @@ from __future__ import annotations
 __all__ = ("failure_of", "raise_kept")
 
 from collections.abc import Hashable
-from types import TracebackType
-from typing import NoReturn, cast
+from typing import NoReturn
 
 from anyflight._isolation import copied_or_shared
 from anyflight._outcome import Failure
@@ -18,8 +17,8 @@ def failure_of(error: Exception) -> Failure:
     To be called in the frame that caught it, which is taken off the traceback of what is kept: else
     that would keep whatever the frame holds.
     """
-    traceback = cast("TracebackType", error.__traceback__)
-    BaseException.with_traceback(error, traceback.tb_next)
+    traceback = error.__traceback__  # None: it was made here, and never raised
+    BaseException.with_traceback(error, None if traceback is None else traceback.tb_next)
     try:
         return Failure(copied_or_shared(error))
     finally:

@@ -61,7 +61,9 @@ class Lifetimes:
             value=stored.value,
             expires=expires,
             stale_until=expires + self.stale_while_revalidate,
-            spare_until=expires + self.stale_if_error,
+            # Without a window not even a value that is fresh stands in for an error: one that was
+            # set while the work was failing.
+            spare_until=expires + self.stale_if_error if self.stale_if_error else -math.inf,
             cost=stored.cost,
             early=stored.cost * self.refresh_ahead,
             tags=stored.tags,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Loading",)
+__all__ = ("Loading", "Source")
 
 import logging
 from collections.abc import Awaitable, Callable, Hashable
@@ -10,7 +10,7 @@ from inspect import isawaitable
 from typing import Any, TypeAlias
 
 from anyflight._checks import not_awaitable
-from anyflight._errors import shortened
+from anyflight._errors import MissingKeyError, shortened
 
 from ._first_tier import FirstTier
 from ._freshness import Entry, Freshness, freshness
@@ -41,10 +41,9 @@ class Loading:
     async def load(self, key: Hashable, source: Source) -> Any:
         """Return the value for the calls of a key, from the store or from its source."""
         try:
-            if self._second is not None and self._second.may_be_read(key):
-                stored = await self._find(self._second, key)
-                if stored is not None:
-                    return stored.value
+            stored = await self.find(key)
+            if stored is not None:
+                return stored.value
             return await self._load(key, source)
         finally:
             # From Python 3.12 on an error leads to this frame (`f_back` of those in its traceback),
@@ -59,10 +58,9 @@ class Loading:
             not due: for then it is another, newer one
         """
         try:
-            if self._second is not None and self._second.may_be_read(key):
-                stored = await self._find(self._second, key, draw)
-                if stored is not None:
-                    return stored.value
+            stored = await self.find(key, draw)
+            if stored is not None:
+                return stored.value
             return await self._load(key, source)
         except BaseException as exc:
             self._refresh_failed(key, entry, exc)
@@ -70,11 +68,11 @@ class Loading:
         finally:
             del source, entry  # as in `load`
 
-    async def _find(
-        self, second: SecondTier, key: Hashable, draw: float | None = None
-    ) -> StoredValue[Any] | None:
+    async def find(self, key: Hashable, draw: float | None = None) -> StoredValue[Any] | None:
         """Return what is stored if it will do, and keep it; with ``draw`` only if it is fresh."""
-        first = self._first
+        first, second = self._first, self._second
+        if second is None or not second.may_be_read(key):
+            return None
         ticket = first.generations.take(key, None)
         try:
             stored = await second.read(key)
@@ -98,45 +96,38 @@ class Loading:
         ticket = first.generations.take(key, tags)
         began = first.now()
         try:
-            result: Any = func(*args)
-            if not isawaitable(result):
-                raise not_awaitable(func, result)  # noqa: TRY301 - an error of the work like others
-            value = await result
-        except Exception as exc:
-            first.fail(ticket, exc, tags)
-            first.generations.give_back(ticket)
-            raise
-        except BaseException:
-            first.generations.give_back(ticket)
-            raise
+            try:
+                result: Any = func(*args)
+                if not isawaitable(result):
+                    raise not_awaitable(func, result)  # noqa: TRY301 - an error of the work too
+                value = await result
+            except Exception as exc:
+                first.fail(ticket, exc, tags)
+                raise
+            finally:
+                del source, func, args  # as in `load`
+                result = None
+            stored = first.new_value(value, first.now() - began, tags)
+            if first.fill(ticket, stored) and self._second is not None:
+                await self.store(self._second, ticket, stored)
         finally:
-            del source, func, args  # as in `load`
-            result = None
-        stored = first.new_value(value, first.now() - began, tags)
-        await self._fill(ticket, stored)
+            first.generations.give_back(ticket)
         return value
 
-    async def _fill(self, ticket: Ticket, stored: StoredValue[Any]) -> None:
-        """Keep a value in both tiers, unless its work has been overtaken; give the ticket back.
-
-        The first tier has it before this waits.
-        """
-        first, second = self._first, self._second
-        if not first.fill(ticket, stored) or second is None:
-            first.generations.give_back(ticket)
-            return
+    async def store(self, second: SecondTier, ticket: Ticket, stored: StoredValue[Any]) -> None:
+        """Let the second tier have what the first has, and give the ticket back."""
         try:
-            await second.write(ticket.key, stored, first.lifetimes.keep(stored))
+            await second.write(ticket.key, stored, self._first.lifetimes.keep(stored))
         finally:
-            if not first.generations.give_back(ticket):  # it was invalidated while it was stored
+            if not self._first.generations.give_back(ticket):  # invalidated while it was stored
                 await second.take_back(ticket.key)
 
     def _refresh_failed(self, key: Hashable, entry: Entry, error: BaseException) -> None:
         """Count it, leave the value in peace for a while, and warn of the first."""
         self._first.counters.refresh_failures += 1
         self._first.pause(key, entry)
-        if not isinstance(error, Exception):
-            return
+        if not isinstance(error, Exception) or isinstance(error, MissingKeyError):
+            return  # it was cancelled; or it is well, and there is no value any more
         level = logging.DEBUG if self._warned else logging.WARNING
         self._warned = True
         logger.log(

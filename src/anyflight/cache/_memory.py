@@ -64,8 +64,7 @@ class Memory:
             self._unlist(key, before)
             self._queues.replace(key, entry)
         self.entries[key] = entry
-        self._list(key, entry)
-        del before  # not sooner: see above
+        self._list(key, entry)  # and `before` lives till here
 
     def delete(self, key: Hashable) -> None:
         """Forget the entry of a key, if there is one."""
@@ -80,12 +79,12 @@ class Memory:
 
     def clear(self) -> None:
         """Forget everything."""
-        values = list(self.entries.values())
+        kept = self.entries.copy()
         self.entries.clear()
         self._queues.clear()
         self._keys_of.clear()
         self._departures.clear()
-        del values  # not sooner: see above
+        del kept  # not sooner: see above
 
     def _evict(self) -> Entry:
         key = self._queues.evict()

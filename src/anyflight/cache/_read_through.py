@@ -7,24 +7,24 @@ __all__ = ("ReadThroughCache",)
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from sys import get_asyncgen_hooks
 from types import MappingProxyType, TracebackType
-from typing import Any, Final, Literal, Self, TypeVar, TypeVarTuple, Unpack, cast, overload
+from typing import Any, Final, Literal, Self, TypeVar, TypeVarTuple, Unpack, overload
+from weakref import WeakSet
 
 from anyio import CapacityLimiter
 
-from anyflight._checks import check_callable, check_hashable
-from anyflight._errors import DeadlockError
+from anyflight._checks import check_callable, check_hashable, check_instance
+from anyflight._errors import MissingKeyError
 from anyflight._events import Instrument
-from anyflight._outcome import Failure
-from anyflight._owner import Phase
+from anyflight._loader import BatchLoader
 
-from ._checks import check_limit, checked_tags
+from ._answers import MISS, Answers
+from ._checks import check_limit, checked_keys, checked_tags
 from ._first_tier import FirstTier
 from ._flights import Flights
-from ._freshness import Entry, Freshness, freshness
-from ._kept_errors import raise_kept
 from ._lifetimes import Lifetimes
-from ._loading import Loading, Source
+from ._loading import Loading
 from ._memory import Memory
+from ._misses import Misses
 from ._second_tier import SecondTier
 from ._statistics import CacheStatistics, Counters
 from ._store import CacheStore
@@ -35,10 +35,6 @@ V = TypeVar("V")
 D = TypeVar("D")
 Ts = TypeVarTuple("Ts")
 
-#: What is served while it is in memory.
-SERVED: Final = frozenset({Freshness.FRESH, Freshness.REFRESH, Freshness.STALE})
-#: What memory answers if the call has to go on.
-MISS: Final[Any] = object()
 #: An entry leaves, though nobody asks for it, when this part of the longest time for which things
 #: are kept has passed after it was of use for the last time; or later, if none come.
 SPAN: Final = 1 / 64
@@ -82,8 +78,8 @@ class ReadThroughCache(Writing[K, V]):
         in the background fetches the next one (RFC 5861)
     :param stale_if_error: for how long after its lifetime a value is served in place of an error
         (RFC 5861): of any :exc:`Exception` that the call would get, :exc:`FlightTimeoutError` and
-        :exc:`TooManyWaitersError` included, but for :exc:`DeadlockError`. A fresh call gets the
-        error
+        :exc:`TooManyWaitersError` included, but for :exc:`DeadlockError` and for
+        :exc:`MissingKeyError`, which is an answer. A fresh call gets the error
     :param refresh_ahead: how eagerly a value that is in demand is fetched anew before it expires,
         in the background. 0 is never; 1 is the optimum of Vattani et al., "Optimal Probabilistic
         Cache Stampede Prevention" (VLDB 2015); what is above is more eager. The longer the work
@@ -91,7 +87,8 @@ class ReadThroughCache(Writing[K, V]):
     :param error_ttl: which errors of the work are kept, and for how long: the first class that
         matches counts. Meanwhile each call gets a copy of the error, or the value that
         ``stale_if_error`` allows, and nothing is asked
-    :param store: a second tier, which is asked by flights before the work, and filled after it
+    :param store: a second tier, which is asked by flights before the work, and filled after it. If
+        it fails, calls do not fail with it
     :param copy: called with a value for each who gets it from this cache, and for what `set` is
         given, since the original stays here. For values that callers change
     :param name: see :class:`Coalescer`, as for all other options. A flight in the background counts
@@ -133,7 +130,7 @@ class ReadThroughCache(Writing[K, V]):
         check_limit(max_entries, "max_entries")
         if copy is not None:
             check_callable(copy, "copy")
-        self._flights: Flights[K, V] = Flights(
+        self._flights: Flights[Any, Any] = Flights(
             name=name,
             on_abandon=on_abandon,
             retry_on=retry_on,
@@ -146,13 +143,16 @@ class ReadThroughCache(Writing[K, V]):
         )
         self._owner = self._flights.owner
         self._copy = copy
-        self._counters = Counters()
         self._memory = Memory(max_entries, lifetimes.longest * SPAN)
         self._lookup = self._memory.entries.get
-        self._first = FirstTier(self._memory, lifetimes, self._counters)
+        counters = self._counters = Counters()
         label = self._owner.label
-        self._second = None if store is None else SecondTier(store, label, self._counters)
-        self._loading = Loading(self._first, self._second, label)
+        first = self._first = FirstTier(self._memory, lifetimes, counters)
+        second = self._second = None if store is None else SecondTier(store, label, counters)
+        loading = Loading(first, second, label)
+        self._answers = Answers(first, self._flights, loading)
+        self._misses = Misses(first, second, self._flights, loading, self._answers)
+        self._loaders = WeakSet()
 
     def __repr__(self) -> str:
         return f"<{self._owner}, {len(self._memory)} entries>"
@@ -161,6 +161,7 @@ class ReadThroughCache(Writing[K, V]):
         """Open the cache: this task owns the flights until it leaves the block."""
         await self._flights.__aenter__()
         self._first.open()
+        self._now = self._first.now
         return self
 
     async def __aexit__(
@@ -175,6 +176,7 @@ class ReadThroughCache(Writing[K, V]):
             return await self._flights.__aexit__(exc_type, exc_val, exc_tb)
         finally:
             self._first.clear()
+            self._loaders.clear()
             del exc_val, exc_tb  # whose frames may lead here
 
     async def get(
@@ -217,74 +219,65 @@ class ReadThroughCache(Writing[K, V]):
                 raise
             if entry is not None:
                 entry.used = True
-                now = self._first.now()
+                now = self._now()
                 if now < entry.calm_until:
                     self._counters.hits += 1
-                    return self._handed_out(entry.value)
-                value = self._aged(key, entry, now, (func, args, checked_tags(tags)))
+                    value: V = entry.value
+                    return value if self._copy is None else self._copy(value)
+                value = self._answers.aged(key, entry, now, (func, args, checked_tags(tags)))
                 if value is not MISS:
                     return self._handed_out(value)
-        return await self._miss(key, (func, args, checked_tags(tags)), fresh=fresh)
+        source = (func, args, checked_tags(tags))
+        return self._handed_out(await self._misses.wait(key, source, fresh=fresh))
 
-    def _aged(self, key: K, entry: Entry, now: float, source: Source) -> V:
-        """Return the value of an entry that may not be fresh, or `MISS`; or raise its error."""
-        counters, draw = self._counters, self._first.draw() if entry.early else 1
-        match freshness(entry, now, draw):
-            case Freshness.FRESH:
-                counters.hits += 1
-            case Freshness.REFRESH:
-                counters.hits += 1
-                self._refresh(key, entry, now, source, draw)
-            case Freshness.STALE:
-                counters.stale += 1
-                self._refresh(key, entry, now, source, draw=1)
-            case Freshness.FAILED:
-                counters.failed += 1
-                if not entry.spare(now):
-                    raise_kept(cast("Failure", entry.failure), key)
-                counters.stale_if_error += 1
-            case _:
-                return cast("V", MISS)
-        return cast("V", entry.value)
+    async def get_many(
+        self,
+        keys: Iterable[K],
+        loader: BatchLoader[K, V],
+        *,
+        fresh: bool = False,
+        tags: Iterable[str] = (),
+    ) -> dict[K, V]:
+        """Return the values for ``keys``, in their order; those that have none are left out.
 
-    def _refresh(self, key: K, entry: Entry, now: float, source: Source, draw: float) -> None:
-        """Let a flight in the background fetch the next value, if none is on its way."""
-        if now < entry.quiet_until:
-            return
-        if self._flights.start(key, self._loading.refresh, key, source, entry, draw):
-            self._counters.refreshes += 1
+        What memory can answer is answered from there, as in `get`; all other keys are loaded
+        together, and are kept like what `get` loads. If nothing is missing, this is no checkpoint.
 
-    async def _miss(self, key: K, source: Source, *, fresh: bool) -> V:
-        """Wait for a flight."""
-        self._counters.misses += 1
-        try:
-            if fresh and self._second is not None:
-                with self._second.unread(key):
-                    value = await self._flights.execute(
-                        key, self._loading.load, key, source, fresh=True
-                    )
+        A key that is being loaded for another call of this method, or of the loader, is not loaded
+        twice: the loader sees to that. A `get` with another function for the same key does load
+        it. An invalidation is passed on to the loaders that were given to this method, so that
+        nothing older is joined.
+
+        :param loader: see :class:`BatchLoader`; it must be open
+        :param fresh: take no value from the cache, nor one that was read before this call was made
+        :param tags: as in `get`, for every key that is loaded
+        :raises Exception: the first error that the loader has in the order of the keys, or one that
+            is kept. Of such errors only those about missing keys are kept by this method. What
+            ``stale_if_error`` allows is served if there is such a value for each key that was to be
+            loaded
+        :raises anyio.ClosedResourceError: if the cache or the loader is closing or closed
+        :raises RuntimeError: if one was never opened, or was opened in another event loop or thread
+        :raises TypeError: if an argument is of the wrong type
+        """
+        check_instance(loader, "loader", BatchLoader)
+        if get_asyncgen_hooks()[0] is not self._owner.hook:
+            await self._owner.admit()
+        self._loaders.add(loader)
+        checked = checked_tags(tags)
+        found: dict[K, V] = {}
+        missed: list[K] = []
+        for key in (distinct := checked_keys(keys)):
+            try:
+                value = MISS if fresh else self._answers.ask(key, (loader.load, (key,), checked))
+            except MissingKeyError:
+                continue  # it is kept that there is none
+            if value is MISS:
+                missed.append(key)
             else:
-                value = await self._flights.execute(
-                    key, self._loading.load, key, source, fresh=fresh
-                )
-        except DeadlockError:
-            raise
-        except Exception:
-            entry = None if fresh else self._spare(key)
-            if entry is None:
-                raise
-            value = entry.value
-        return self._handed_out(value)
-
-    def _spare(self, key: K) -> Entry | None:
-        """Return what may be served in place of an error, if anything, and count it."""
-        if self._owner.phase is not Phase.OPEN:
-            return None
-        entry = self._memory.entries.get(key)
-        if entry is None or not entry.spare(self._first.now()):
-            return None
-        self._counters.stale_if_error += 1
-        return entry
+                found[key] = value
+        if missed:
+            found |= await self._misses.wait_many(missed, loader, checked, fresh=fresh)
+        return {key: self._handed_out(found[key]) for key in distinct if key in found}
 
     @overload
     def peek(self, key: K) -> V | None: ...
@@ -301,13 +294,8 @@ class ReadThroughCache(Writing[K, V]):
         :raises TypeError: if the key is unhashable
         """
         self._check(key)
-        entry = self._memory.entries.get(key)
-        if entry is not None:
-            now = self._first.now()
-            found = freshness(entry, now, 1)
-            if found in SERVED or (found is Freshness.FAILED and entry.spare(now)):
-                return self._handed_out(entry.value)
-        return default
+        value = self._answers.peek(key)
+        return default if value is MISS else self._handed_out(value)
 
     def statistics(self) -> CacheStatistics:
         """Return the counters, and what is there now; see :meth:`Coalescer.statistics`."""

@@ -40,9 +40,6 @@ class S3Fifo:
         #: hash is taken for it, which does no harm.
         self._ghosts: OrderedDict[int, Any] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._small) + len(self._main)
-
     def add(self, key: Hashable, entry: Entry) -> None:
         """Let an entry queue whose key is not in any queue."""
         known = hash(key) in self._ghosts

@@ -5,11 +5,13 @@ from __future__ import annotations
 __all__ = ("Writing",)
 
 from collections.abc import Callable, Hashable, Iterable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 from anyio.lowlevel import checkpoint
 
 from anyflight._checks import check_hashable
+from anyflight._loader import BatchLoader
 
 from ._checks import check_tag, checked_tags
 from ._first_tier import FirstTier
@@ -24,11 +26,13 @@ V = TypeVar("V")
 class Writing(Generic[K, V]):
     """Gives :class:`ReadThroughCache`, and nothing else, the methods with which users write."""
 
-    _flights: Flights[K, V]
+    _flights: Flights[Any, Any]
     _memory: Memory
     _first: FirstTier
     _second: SecondTier | None
     _copy: Callable[[V], V] | None
+    #: The loaders that `get_many` was given since the cache was opened.
+    _loaders: WeakSet[BatchLoader[K, V]]
 
     async def set(self, key: K, value: V, *, tags: Iterable[str] = ()) -> None:
         """Keep a value in place of what there was, as if a flight had brought it.
@@ -91,6 +95,7 @@ class Writing(Generic[K, V]):
         self._flights.check_open()
         check_tag(tag)
         self._flights.detach(self._first.drop_tag(tag))
+        self._forget_all_loads()
         if self._second is None:
             await checkpoint()
             return
@@ -105,6 +110,7 @@ class Writing(Generic[K, V]):
         self._flights.check_open()
         self._first.clear()
         self._flights.detach(self._flights.keys())
+        self._forget_all_loads()
         if self._second is None:
             await checkpoint()
             return
@@ -119,6 +125,14 @@ class Writing(Generic[K, V]):
         """Forget what is kept for a key, and keep nothing of what is on its way."""
         self._first.drop(key)
         self._flights.detach([key])
+        for loader in self._loaders:
+            loader.forget(key)
+
+    def _forget_all_loads(self) -> None:
+        """Let nothing be joined that loaders have begun: who knows which tags it would have had."""
+        for loader in self._loaders:
+            for flight in loader.flights():
+                loader.forget(flight.key)  # type: ignore[arg-type] # as it was given to the loader
 
     def _handed_out(self, value: V) -> V:
         return value if self._copy is None else self._copy(value)

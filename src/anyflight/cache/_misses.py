@@ -1,0 +1,85 @@
+"""Waiting for flights, when memory has no answer; and what is served if they fail."""
+
+from __future__ import annotations
+
+__all__ = ("Misses",)
+
+from collections.abc import Hashable, Iterable, Sequence
+from functools import partial
+from typing import Any, Final, cast
+
+from anyflight._errors import DeadlockError, MissingKeyError
+from anyflight._loader import BatchLoader
+
+from ._answers import Answers
+from ._first_tier import FirstTier
+from ._flights import Flights
+from ._loading import Loading, Source
+from ._loading_many import LoadingMany, ManyKeys
+from ._second_tier import SecondTier
+
+#: What no value stands in for: a fault of the program, and the news that there is no value.
+NO_FAILURE: Final = (DeadlockError, MissingKeyError)
+
+
+class Misses:
+    """Starts or joins the flights of calls, and waits for them in the caller's task."""
+
+    __slots__ = ("_answers", "_counters", "_flights", "_loading", "_loading_many", "_second")
+
+    def __init__(
+        self,
+        first: FirstTier,
+        second: SecondTier | None,
+        flights: Flights[Any, Any],
+        loading: Loading,
+        answers: Answers,
+    ) -> None:
+        self._counters = first.counters
+        self._second = second
+        self._flights = flights
+        self._loading = loading
+        self._loading_many = LoadingMany(first, second, loading)
+        self._answers = answers
+
+    async def wait(self, key: Hashable, source: Source, *, fresh: bool) -> Any:
+        """Return the value of a key."""
+        self._counters.misses += 1
+        execute, load = self._flights.execute, self._loading.load
+        try:
+            if fresh and self._second is not None:
+                with self._second.unread(key):
+                    return await execute(key, load, key, source, fresh=True)
+            return await execute(key, load, key, source, fresh=fresh)
+        except Exception as exc:
+            spares = self._instead_of(exc, [key], fresh=fresh)
+            if spares is None:
+                raise
+            return spares[key]
+
+    async def wait_many(
+        self,
+        keys: Sequence[Hashable],
+        loader: BatchLoader[Any, Any],
+        tags: frozenset[str],
+        *,
+        fresh: bool,
+    ) -> dict[Any, Any]:
+        """Return the values of keys, of which some may have none; in one flight for them all."""
+        self._counters.misses += len(keys)
+        load = partial(self._loading_many.load, keys, loader, tags, fresh=fresh)
+        try:
+            return cast("dict[Any, Any]", await self._flights.execute(ManyKeys(len(keys)), load))
+        except Exception as exc:
+            spares = self._instead_of(exc, keys, fresh=fresh)
+            if spares is None:
+                raise
+            return spares
+
+    def _instead_of(
+        self, error: Exception, keys: Iterable[Hashable], *, fresh: bool
+    ) -> dict[Any, Any] | None:
+        """Return the values that are served in place of an error, if they may be."""
+        if fresh or isinstance(error, NO_FAILURE):
+            return None
+        return self._answers.spares(keys)

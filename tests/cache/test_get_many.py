@@ -1,0 +1,376 @@
+"""`get_many`: memory first, the rest in few executions of a batch loader, each value kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+import pytest
+
+from anyflight import BatchLoader, DeadlockError, MissingKeyError, ReadThroughCache
+from tests.cache.getting import GatedStore, Source, assert_settled, fill, start_call
+from tests.support import Caller, HandClock, settle
+
+pytestmark = pytest.mark.anyio
+
+Cache = ReadThroughCache[Any, Any]
+
+
+class Batches:
+    """A batch function that returns for each key how many batches there were, and the key."""
+
+    def __init__(self) -> None:
+        self.keys: list[list[Any]] = []
+        self.gate = anyio.Event()
+        self.gate.set()
+        self.missing: set[Any] = set()
+        self.bad: dict[Any, Exception] = {}
+        self.fail: Exception | None = None
+
+    async def __call__(self, keys: list[Any]) -> Mapping[Any, Any]:
+        self.keys.append(keys)
+        number = len(self.keys)
+        await self.gate.wait()
+        if self.fail is not None:
+            raise self.fail
+        found = {key: f"{key} of batch {number}" for key in keys if key not in self.missing}
+        return found | self.bad
+
+    def shut(self) -> None:
+        self.gate = anyio.Event()
+
+
+async def start_many(
+    tasks: anyio.abc.TaskGroup, cache: Cache, keys: Any, loader: Any, **options: Any
+) -> Caller:
+    return await start_call(tasks, lambda: cache.get_many(keys, loader, **options))
+
+
+@pytest.fixture
+def batches() -> Batches:
+    return Batches()
+
+
+async def test_what_is_in_memory_is_not_loaded_and_the_rest_is_loaded_together(
+    batches: Batches,
+) -> None:
+    async with BatchLoader(batches) as loader, Cache(ttl=10) as cache:
+        await fill(cache, 2, "two")
+        got = await cache.get_many([3, 2, 1, 3], loader, tags=["a"])
+        assert list(got.items()) == [(3, "3 of batch 1"), (2, "two"), (1, "1 of batch 1")]
+        assert batches.keys == [[3, 1]]
+        assert await cache.get(1, Source()) == "1 of batch 1"
+        now = cache.statistics()
+        assert (now.hits, now.misses, now.flights.flights) == (2, 3, 2)
+        await cache.invalidate_tag("a")
+        assert [cache.peek(key) for key in (1, 2, 3)] == [None, "two", None]
+        assert_settled(cache)
+
+
+async def test_if_nothing_is_missing_it_is_answered_without_a_turn_of_the_event_loop(
+    batches: Batches,
+) -> None:
+    async with BatchLoader(batches) as loader, Cache(ttl=10) as cache:
+        await cache.get_many(range(3), loader)
+        call = cache.get_many(range(3), loader)
+        with pytest.raises(StopIteration):
+            call.send(None)
+        assert await cache.get_many([], loader) == {}
+        assert len(batches.keys) == 1
+
+
+async def test_calls_at_once_share_what_they_load(batches: Batches) -> None:
+    batches.shut()
+    async with (
+        BatchLoader(batches) as loader,
+        Cache(ttl=10) as cache,
+        anyio.create_task_group() as tasks,
+    ):
+        one = await start_many(tasks, cache, [1, 2], loader)
+        two = await start_many(tasks, cache, [2, 3], loader)
+        alone = await start_call(tasks, lambda: cache.get(3, loader.load, 3))
+        batches.gate.set()
+        await settle()
+        assert batches.keys == [[1, 2], [3]]
+        assert one.value[2] == two.value[2] == "2 of batch 1"
+        assert alone.value == two.value[3] == "3 of batch 2"
+        assert_settled(cache)
+
+
+async def test_fresh_calls_load_again_and_join_nothing_that_has_begun(batches: Batches) -> None:
+    async with (
+        BatchLoader(batches) as loader,
+        Cache(ttl=10) as cache,
+        anyio.create_task_group() as tasks,
+    ):
+        await cache.get_many([1], loader)
+        batches.shut()
+        old = await start_many(tasks, cache, [1, 2], loader)
+        new = await start_many(tasks, cache, [1, 2], loader, fresh=True)
+        batches.gate.set()
+        await settle()
+        assert old.value == {1: "1 of batch 1", 2: "2 of batch 2"}
+        assert new.value == {1: "1 of batch 3", 2: "2 of batch 4"}
+        assert cache.peek(1) == new.value[1]
+        assert cache.peek(2) == new.value[2]
+        assert_settled(cache)
+
+
+async def test_a_caller_that_is_cancelled_harms_no_other(batches: Batches) -> None:
+    batches.shut()
+    async with (
+        BatchLoader(batches) as loader,
+        Cache(ttl=10) as cache,
+        anyio.create_task_group() as tasks,
+    ):
+        one = await start_many(tasks, cache, [1, 2], loader)
+        two = await start_many(tasks, cache, [2], loader)
+        one.cancel()
+        await settle()
+        batches.gate.set()
+        await settle()
+        assert two.value == {2: "2 of batch 1"}
+        assert cache.peek(1) is None
+        assert_settled(cache)
+
+
+class TestMissing:
+    async def test_keys_without_a_value_are_left_out(self, batches: Batches) -> None:
+        batches.missing = {2}
+        async with BatchLoader(batches) as loader, Cache(ttl=10) as cache:
+            for number in (1, 2):
+                assert list(await cache.get_many([1, 2], loader)) == [1]
+                assert len(batches.keys) == number
+            assert_settled(cache)
+
+    async def test_with_error_ttl_it_is_kept_that_there_is_none(
+        self, clock: HandClock, batches: Batches
+    ) -> None:
+        batches.missing = {2}
+        cache = Cache(ttl=10, error_ttl={MissingKeyError: 5})
+        async with BatchLoader(batches) as loader, cache:
+            for _ in range(3):
+                assert list(await cache.get_many([1, 2], loader)) == [1]
+            assert len(batches.keys) == 1
+            with pytest.raises(MissingKeyError, match="no value for key 2"):
+                await cache.get(2, loader.load, 2)
+            clock.advance(5)
+            await cache.get_many([1, 2], loader)
+            assert batches.keys == [[1, 2], [2]]
+            assert cache.statistics().failed == 3
+
+    async def test_a_value_that_is_found_to_be_there_no_more_is_forgotten(
+        self, clock: HandClock, batches: Batches
+    ) -> None:
+        cache = Cache(ttl=10, stale_if_error=100, stale_while_revalidate=5)
+        async with BatchLoader(batches) as loader, cache:
+            await cache.get_many([1, 2], loader)
+            batches.missing = {1, 2}
+            clock.advance(16)
+            assert await cache.get_many([1], loader) == {}
+            with pytest.raises(MissingKeyError):
+                await cache.get(2, loader.load, 2)
+            assert cache.statistics().entries == 0
+            batches.missing = set()
+            await cache.get_many([1], loader)
+            batches.missing = {1}
+            clock.advance(12)
+            assert list(await cache.get_many([1], loader)) == [1]
+            await settle()
+            assert cache.statistics().refresh_failures == 1
+            assert await cache.get_many([1], loader) == {}
+            assert_settled(cache)
+
+
+class TestErrors:
+    async def test_the_first_error_in_the_order_of_the_keys_is_raised(
+        self, batches: Batches
+    ) -> None:
+        batches.bad = {3: KeyError("three"), 2: ValueError("two")}
+        async with BatchLoader(batches) as loader, Cache(ttl=10, error_ttl={KeyError: 5}) as cache:
+            with pytest.raises(ValueError, match="two"):
+                await cache.get_many([1, 2, 3], loader)
+            assert cache.statistics().entries == 0
+            with pytest.raises(KeyError, match="three"):
+                await cache.get(3, loader.load, 3)
+            with pytest.raises(KeyError, match="three"):  # this one is kept
+                await cache.get_many([1, 3], loader)
+            assert len(batches.keys) == 2
+            assert_settled(cache)
+
+    async def test_values_stand_in_for_an_error_if_there_is_one_for_each_key(
+        self, clock: HandClock, batches: Batches
+    ) -> None:
+        async with BatchLoader(batches) as loader, Cache(ttl=10, stale_if_error=20) as cache:
+            before = await cache.get_many([1, 2], loader)
+            clock.advance(10)
+            batches.fail = OSError("down")
+            assert await cache.get_many([1, 2], loader) == before
+            with pytest.raises(OSError, match="down"):
+                await cache.get_many([1, 2, 3], loader)
+            with pytest.raises(OSError, match="down"):
+                await cache.get_many([1, 2], loader, fresh=True)
+            assert cache.statistics().stale_if_error == 2
+            assert_settled(cache)
+
+    async def test_a_deadlock_is_reported(self, clock: HandClock) -> None:
+        async def load(keys: list[Any]) -> dict[Any, Any]:
+            return await cache.get_many(keys, loader, fresh=True)
+
+        loader = BatchLoader(load)
+        async with loader, Cache(ttl=10) as cache:
+            with pytest.raises(DeadlockError):
+                await cache.get_many([1], loader)
+
+
+class TestStale:
+    async def test_old_values_are_served_and_loaded_in_the_background_together(
+        self, clock: HandClock, batches: Batches
+    ) -> None:
+        cache = Cache(ttl=10, stale_while_revalidate=5)
+        async with BatchLoader(batches) as loader, cache:
+            before = await cache.get_many([1, 2], loader)
+            clock.advance(10)
+            assert await cache.get_many([1, 2], loader) == before
+            await settle()
+            assert [sorted(keys) for keys in batches.keys] == [[1, 2], [1, 2]]
+            assert cache.peek(1) == "1 of batch 2"
+            assert cache.statistics().refreshes == 2
+            assert_settled(cache)
+
+
+class TestInvalidating:
+    @pytest.mark.parametrize("way", ["invalidate", "invalidate_tag", "clear", "set"])
+    async def test_what_is_being_loaded_is_kept_out_and_not_joined_any_more(
+        self, batches: Batches, way: str
+    ) -> None:
+        batches.shut()
+        async with (
+            BatchLoader(batches) as loader,
+            Cache(ttl=10) as cache,
+            anyio.create_task_group() as tasks,
+        ):
+            before = await start_many(tasks, cache, [1, 2], loader, tags=["a"])
+            await change(cache, way)
+            after = await start_many(tasks, cache, [1, 2], loader)
+            batches.gate.set()
+            await settle()
+            assert before.value == {1: "1 of batch 1", 2: "2 of batch 1"}
+            assert after.value[1] == ("set" if way == "set" else "1 of batch 2")
+            assert cache.peek(1) == after.value[1]
+            assert_settled(cache)
+
+    @pytest.mark.parametrize("way", ["invalidate", "invalidate_tag", "clear"])
+    async def test_nor_is_what_goes_on_though_all_have_left(
+        self, batches: Batches, way: str
+    ) -> None:
+        batches.shut()
+        async with (
+            BatchLoader(batches) as loader,
+            Cache(ttl=10) as cache,
+            anyio.create_task_group() as tasks,
+        ):
+            gone = await start_many(tasks, cache, [1], loader, tags=["a"])
+            other = await start_many(tasks, cache, [1, 2], loader, tags=["b"])
+            gone.cancel()
+            other.cancel()
+            tasks.start_soon(loader.load, 1)
+            await settle()
+            await change(cache, way)
+            after = await start_many(tasks, cache, [1], loader)
+            batches.gate.set()
+            await settle()
+            assert after.value[1] != "1 of batch 1"
+            assert cache.peek(1) == after.value[1]
+
+    async def test_the_next_opening_knows_no_loaders(self, batches: Batches) -> None:
+        async with BatchLoader(batches) as loader:
+            cache = Cache(ttl=10)
+            async with cache:
+                await cache.get_many([1], loader)
+                assert len(cache._loaders) == 1
+            assert len(cache._loaders) == 0
+
+
+class TestStore:
+    async def test_the_store_is_asked_first_and_filled_after(
+        self, clock: HandClock, batches: Batches
+    ) -> None:
+        store = GatedStore(clock.current_time)
+        async with BatchLoader(batches) as loader:
+            async with Cache(ttl=10, store=store) as cache:
+                await cache.get_many([1, 2], loader)
+            async with Cache(ttl=10, store=store) as cache:
+                got = await cache.get_many([1, 2, 3], loader)
+                assert got == {1: "1 of batch 1", 2: "2 of batch 1", 3: "3 of batch 2"}
+                assert cache.statistics().store_hits == 2
+                await cache.get_many([1, 2], loader, fresh=True)
+                assert store.kept[1][0].value == "1 of batch 3"
+                assert_settled(cache)
+            async with Cache(ttl=10, store=store) as cache:
+                await cache.get_many([1, 2, 3], loader)
+                assert len(batches.keys) == 3
+
+    async def test_what_was_invalidated_while_it_was_stored_is_deleted_again(
+        self, clock: HandClock, batches: Batches
+    ) -> None:
+        store = GatedStore(clock.current_time)
+        store.gates["set"] = anyio.Event()
+        cache = Cache(ttl=10, store=store)
+        async with BatchLoader(batches) as loader, cache, anyio.create_task_group() as tasks:
+            caller = await start_many(tasks, cache, [1, 2], loader)
+            await cache.invalidate(1)
+            store.gates["set"].set()
+            await settle()
+            assert set(caller.value) == {1, 2}
+            assert set(store.kept) == {2}
+            assert_settled(cache)
+
+
+class TestBadUse:
+    async def test_what_is_no_loader_and_keys_and_tags_that_are_none(
+        self, batches: Batches
+    ) -> None:
+        async with BatchLoader(batches) as loader, Cache(ttl=10) as cache:
+            with pytest.raises(TypeError, match=r"loader must be of type anyflight\.BatchLoader"):
+                await cache.get_many([1], batches)  # type: ignore[arg-type]
+            with pytest.raises(TypeError, match="the key must be hashable"):
+                await cache.get_many([1, []], loader)
+            with pytest.raises(TypeError, match="write tags="):
+                await cache.get_many([1], loader, tags="a")
+            assert batches.keys == []
+
+    async def test_a_type_error_in_the_comparison_of_keys_is_left_as_it_is(
+        self, batches: Batches
+    ) -> None:
+        class Odd:
+            def __hash__(self) -> int:
+                return 1
+
+            def __eq__(self, other: object) -> bool:
+                raise TypeError("cannot compare")
+
+        async with BatchLoader(batches) as loader, Cache(ttl=10) as cache:
+            with pytest.raises(TypeError, match="cannot compare"):
+                await cache.get_many([Odd(), Odd()], loader)
+
+    async def test_a_cache_or_a_loader_that_is_not_open(self, batches: Batches) -> None:
+        loader, cache = BatchLoader(batches), Cache(ttl=10)
+        with pytest.raises(RuntimeError, match=r"ReadThroughCache 'cache'.* is not open"):
+            await cache.get_many([1], loader)
+        async with cache:
+            with pytest.raises(RuntimeError, match=r"BatchLoader 'loader'.* is not open"):
+                await cache.get_many([1], loader)
+
+
+async def change(cache: Cache, way: str) -> None:
+    match way:
+        case "invalidate":
+            await cache.invalidate(1)
+        case "invalidate_tag":
+            await cache.invalidate_tag("a")
+        case "clear":
+            await cache.clear()
+        case _:
+            await cache.set(1, "set")
