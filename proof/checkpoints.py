@@ -69,9 +69,10 @@ class Striker:
             world.cancel_owner()
         elif strike.whom == "caller":
             history.cancel(history.calls[strike.number])
-        else:
+        # In asyncio's own order it may have ended: a group cancels its tasks in that of a set.
+        elif strike.number < len(leaders := tasks_on_asyncio(NAME)):
             history.leader_cancelled = history.note(f"leader {strike.number} is cancelled natively")
-            tasks_on_asyncio(NAME)[strike.number].cancel()
+            leaders[strike.number].cancel()
 
 
 def chances(program: Any, *, backend: str, seed: int | None) -> list[Strike]:

@@ -239,7 +239,7 @@ LOADER_FAULTS = (
         "a fresh call joins a batch that has begun",
         5,
         "whoever looks into the cache of futures alone",
-        Batches,
+        KeyTable,
         "join",
         _join_what_has_begun,
     ),
