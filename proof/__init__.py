@@ -6,9 +6,10 @@ Run it as `python -m proof`, or `nox -s prove`; see docs/proof.md. The modules:
     programs.py         random programs, one for each seed
     scenarios.py        small programs, one for each path through the coalescer
     ways.py             the ways to be cancelled
-    setting.py          the coalescer of a program, its limiter and its instrument
-    world.py            runs a program in an event loop
-    invariants.py       what must hold of the coalescer at every moment
+    setting.py          what a program is played with: coalescer, limiter, instrument
+    stage.py            plays a program in an event loop: owner, callers, work
+    world.py            what of that is a coalescer's
+    invariants.py       what must hold at every moment
     history.py          what happened in a run
     evidence.py         what can be concluded from that
     outcome_rules.py    rules about what each call is given
@@ -16,6 +17,17 @@ Run it as `python -m proof`, or `nox -s prove`; see docs/proof.md. The modules:
     policy_rules.py     rules about what policies promise
     policy_outcomes.py  what a call is given because of one
     oracle.py           all rules together
+    loader_plans.py     for batch loaders: what a program is
+    loader_programs.py  random ones
+    loader_scenarios.py small ones, one for each path
+    loader_world.py     the loaders, and what their batches do
+    loader_history.py   what a history tells of batches
+    loader_evidence.py  what can be concluded from that
+    loader_outcomes.py  rules about what each call is given
+    loader_rules.py     rules about the flights of keys
+    batch_rules.py      rules about batches, and the two laws of these
+    loader_faults.py    faults to be found
+    subjects.py         what is under proof
     shuffled_loop.py    asyncio with a virtual clock and a seeded schedule
     trio_schedule.py    the same for Trio
     tasks.py            finds the leaders' tasks from outside

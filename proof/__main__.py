@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from proof import commands, mutants
 from proof.backends import BACKENDS
+from proof.subjects import SUBJECTS
 
 EVERYTHING = ("model", "programs", "checkpoints", "faults", "soak")
 
@@ -67,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     soak.add_argument("--calls", type=_count, default=100_000)
     soak.add_argument("--keys", type=_count, help="default: a tenth of the calls")
 
+    for one in (programs, checkpoints, faults):
+        one.add_argument("--of", choices=SUBJECTS, help="default: all, one after the other")
     for one in (programs, checkpoints, faults, soak):
         one.add_argument("--backend", choices=BACKENDS, help="default: all, one after the other")
 

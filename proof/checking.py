@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from proof.backends import run
 from proof.history import History
+from proof.loader_plans import LoaderProgram
+from proof.loader_world import LoaderWorld
 from proof.oracle import Violation, violations
 from proof.plans import Program
+from proof.shuffled_loop import HangError
+from proof.stage import Stage
 from proof.world import World
 
 
-def check(program: Program, *, backend: str, seed: int | None) -> tuple[History, list[Violation]]:
+def world_of(program: Program | LoaderProgram) -> Stage[Any]:
+    """Return the world in which a program is played."""
+    return World(program) if isinstance(program, Program) else LoaderWorld(program)
+
+
+def check(
+    program: Program | LoaderProgram, *, backend: str, seed: int | None
+) -> tuple[History[Any], list[Violation]]:
     """Run a program on the schedule of a seed; return its history and what is wrong with it."""
-    world = World(program)
+    world = world_of(program)
     return world.history, check_world(world, backend=backend, seed=seed)
 
 
 def check_world(
-    world: World,
+    world: Stage[Any],
     *,
     backend: str,
     seed: int | None,
@@ -27,6 +39,8 @@ def check_world(
     """Run a world that has been prepared; return what is wrong with it."""
     try:
         run(world.play, backend=backend, seed=seed, before_step=before_step)
+    except HangError as exc:
+        world.history.remarks.append((16, str(exc)))
     except Exception as exc:  # whatever it is, it should not have come out
         world.history.remarks.append((None, f"out of the event loop came {exc!r}"))
     return violations(world.program, world.history)

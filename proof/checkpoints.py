@@ -11,15 +11,15 @@ import gc
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from proof.checking import check_world
+from proof.checking import check_world, world_of
 from proof.history import FOREVER, PENDING
 from proof.oracle import Violation
-from proof.plans import WAYS, Program, Way
+from proof.plans import WAYS, Way
 from proof.setting import NAME
+from proof.stage import Stage
 from proof.tasks import tasks_on_asyncio
-from proof.world import World
 
 
 class Strike(NamedTuple):
@@ -36,7 +36,7 @@ class Strike(NamedTuple):
 class Striker:
     """Counts the steps of a world, and strikes at one of them."""
 
-    def __init__(self, world: World, strike: Strike | None = None) -> None:
+    def __init__(self, world: Stage[Any], strike: Strike | None = None) -> None:
         self._world = world
         self._strike = strike
         self._step = 0
@@ -69,14 +69,15 @@ class Striker:
             world.cancel_owner()
         elif strike.whom == "caller":
             history.cancel(history.calls[strike.number])
-        else:
+        # In asyncio's own order it may have ended: a group cancels its tasks in that of a set.
+        elif strike.number < len(leaders := tasks_on_asyncio(NAME)):
             history.leader_cancelled = history.note(f"leader {strike.number} is cancelled natively")
-            tasks_on_asyncio(NAME)[strike.number].cancel()
+            leaders[strike.number].cancel()
 
 
-def chances(program: Program, *, backend: str, seed: int | None) -> list[Strike]:
+def chances(program: Any, *, backend: str, seed: int | None) -> list[Strike]:
     """Run a program once; return all that can be done to it."""
-    world = World(program)
+    world = world_of(program)
     striker = Striker(world)
     found = check_world(world, backend=backend, seed=seed, before_step=striker.before_step)
     if found:
@@ -84,11 +85,9 @@ def chances(program: Program, *, backend: str, seed: int | None) -> list[Strike]
     return striker.chances
 
 
-def strike_once(
-    program: Program, strike: Strike, *, backend: str, seed: int | None
-) -> list[Violation]:
+def strike_once(program: Any, strike: Strike, *, backend: str, seed: int | None) -> list[Violation]:
     """Run a program and strike; return what is wrong then."""
-    world = World(program)
+    world = world_of(program)
     striker = Striker(world, strike)
     with warnings.catch_warnings():
         if strike.whom == "leader":
@@ -101,14 +100,14 @@ def strike_once(
 
 
 def strike_all(
-    program: Program, *, backend: str, seed: int | None
+    program: Any, *, backend: str, seed: int | None
 ) -> Iterator[tuple[Strike, list[Violation]]]:
     """Do all that can be done to a program; yield it, with what is wrong then."""
     for strike in chances(program, backend=backend, seed=seed):
         yield strike, strike_once(program, strike, backend=backend, seed=seed)
 
 
-def in_the_way(program: Program, way: Way) -> Program:
+def in_the_way(program: Any, way: Way) -> Any:
     """Return the program with all its calls, and its owner, cancelled in one way."""
     end = program.end if program.end.way != "scope" else replace(program.end, way=way)
     calls = tuple(replace(call, way=way) for call in program.calls)

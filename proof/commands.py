@@ -6,18 +6,16 @@ from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from itertools import islice, product
 from time import perf_counter
+from typing import Any
 
 from proof.backends import BACKENDS
 from proof.checking import check
 from proof.checkpoints import in_the_way, strike_all, ways_on
-from proof.faults import FAULTS
-from proof.plans import Program
 from proof.planting import find
-from proof.programs import random_program
-from proof.scenarios import SCENARIOS
 from proof.search import failures, timeline
 from proof.shrink import brief
 from proof.soak import Load, report, soak
+from proof.subjects import SUBJECTS
 from proof.watchdog import Watchdog
 
 PATIENCE = 60.0
@@ -25,6 +23,9 @@ PATIENCE = 60.0
 
 MOST_FAILURES = 5
 """After so many, a back end's search ends."""
+
+MOST_SEEDS = 1000
+"""With so many, a planted fault must be found."""
 
 
 def model(options: Namespace) -> bool:
@@ -40,27 +41,28 @@ def model(options: Namespace) -> bool:
 def programs(options: Namespace) -> bool:
     """Run random programs."""
     good = True
-    for backend in _backends(options):
+    for of, backend in product(_subjects(options), _backends(options)):
+        make = SUBJECTS[of].random_program
         start = perf_counter()
         seeds = range(options.first, options.first + options.seeds)
         with Watchdog(PATIENCE) as watchdog:
-            watched = _watched(seeds, watchdog, f"on {backend}, seed")
-            found = list(islice(failures(backend, watched), MOST_FAILURES))
+            watched = _watched(seeds, watchdog, f"{of} on {backend}, seed")
+            found = list(islice(failures(backend, watched, make), MOST_FAILURES))
         print(
-            f"programs: seeds {seeds.start} to {seeds.stop - 1} on {backend}: {len(found)} failed "
-            f"({perf_counter() - start:.1f} s)"
+            f"programs: seeds {seeds.start} to {seeds.stop - 1} of the {of} on {backend}: "
+            f"{len(found)} failed ({perf_counter() - start:.1f} s)"
         )
         for failure in found:
             print(failure)
             if options.show:
                 print(failure.at_length())
         if options.show and not found:
-            _show(random_program(options.first), backend, options.first)
+            _show(make(options.first), backend, options.first)
         good = good and not found
     return good
 
 
-def _show(program: Program, backend: str, seed: int) -> None:
+def _show(program: Any, backend: str, seed: int) -> None:
     history, _ = check(program, backend=backend, seed=seed)
     print(brief(program), *timeline(history), sep="\n")
 
@@ -68,23 +70,24 @@ def _show(program: Program, backend: str, seed: int) -> None:
 def checkpoints(options: Namespace) -> bool:
     """Cancel somebody at each step of each scenario."""
     good = True
-    for backend in _backends(options):
+    for of, backend in product(_subjects(options), _backends(options)):
+        scenarios = SUBJECTS[of].scenarios
         own = () if backend == "trio" else (None,)  # asyncio's own order; Trio has none
-        cases = product((*own, *range(options.schedules)), SCENARIOS, ways_on(backend))
+        cases = product((*own, *range(options.schedules)), scenarios, ways_on(backend))
         start, strikes = perf_counter(), 0
         with Watchdog(PATIENCE) as watchdog:
             for schedule, name, way in cases:
                 case = f"{name}, {way}, on {backend}, schedule {schedule}"
                 watchdog.feed(case)
-                program = in_the_way(SCENARIOS[name], way)
+                program = in_the_way(scenarios[name], way)
                 for strike, found in strike_all(program, backend=backend, seed=schedule):
                     strikes += 1
                     good = good and not found
                     for each in found:
                         print(f"{case}, {strike}: {each}")
         print(
-            f"checkpoints: {strikes:,} cancellations in {len(SCENARIOS)} scenarios on {backend} "
-            f"({perf_counter() - start:.1f} s)"
+            f"checkpoints: {strikes:,} cancellations in {len(scenarios)} scenarios of the {of} on "
+            f"{backend} ({perf_counter() - start:.1f} s)"
         )
     return good
 
@@ -92,10 +95,11 @@ def checkpoints(options: Namespace) -> bool:
 def faults(options: Namespace) -> bool:
     """Plant faults, and look for them."""
     good = True
-    for fault in FAULTS:
-        for backend in _backends(options):
+    for of in _subjects(options):
+        for fault, backend in product(SUBJECTS[of].faults, _backends(options)):
             with Watchdog(PATIENCE) as watchdog:
-                found = find(fault, backend, _watched(range(1000), watchdog, fault.name))
+                seeds = _watched(range(MOST_SEEDS), watchdog, fault.name)
+                found = find(fault, backend, seeds, SUBJECTS[of].random_program)
             good = good and found is not None
             where = "NOT FOUND" if found is None else f"found by seed {found.seed}"
             print(f"faults: {fault.name} (law {fault.law}): {where} on {backend}")
@@ -114,6 +118,10 @@ def soaks(options: Namespace) -> bool:
             good = False
             print(f"soak: {finding}")
     return good
+
+
+def _subjects(options: Namespace) -> list[str]:
+    return list(SUBJECTS) if options.of is None else [options.of]
 
 
 def _backends(options: Namespace, *, not_this: str = "") -> list[str]:

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from proof.history import FOREVER, CallRecord, Execution, History, Instant, Result, WorkError
+from typing import Any, Generic, TypeVar
+
+from proof.history import (
+    FOREVER,
+    CallRecord,
+    Execution,
+    History,
+    Instant,
+    Result,
+    Run,
+    WorkError,
+)
 from proof.plans import Program
 
+P = TypeVar("P")
+R = TypeVar("R", bound=Run)
 
-def source(call: CallRecord) -> Execution | CallRecord | None:
+
+def source(call: CallRecord) -> Any:
     """Return whose outcome the call was given: itself for its fallback, None if nobody's."""
     return call.outcome.source if isinstance(call.outcome, Result | WorkError) else None
 
 
-class Evidence:
-    """A program, its history, and questions about them."""
+class Testimony(Generic[P, R]):
+    """A program, its history, and what can be said whatever it was about."""
 
-    def __init__(self, program: Program, history: History) -> None:
+    def __init__(self, program: P, history: History[R]) -> None:
         self.program = program
-        self.policies = program.policies
         self.history = history
         self.calls = [call for call in history.calls if call.made is not FOREVER]
         self.executions = history.executions
@@ -29,6 +42,18 @@ class Evidence:
         if isinstance(self.history.owner, RuntimeError):
             return min(self.history.aborted, self.history.leader_cancelled)
         return self.history.aborted
+
+    def struck(self, one: Run) -> bool:
+        """Whether the execution's own task may have been cancelled from outside."""
+        return one.cancelled.time == self.history.leader_cancelled.time
+
+
+class Evidence(Testimony[Program, Execution]):
+    """What can be concluded from the history of a coalescer."""
+
+    def __init__(self, program: Program, history: History[Execution]) -> None:
+        super().__init__(program, history)
+        self.policies = program.policies
 
     def calls_of(self, one: Execution) -> list[CallRecord]:
         """Return the calls with the key of an execution."""
@@ -86,8 +111,7 @@ class Evidence:
         """
         if one.key != call.plan.key:
             return False
-        struck = one.cancelled.time == self.history.leader_cancelled.time
-        abandoned = one.cancelled.tick < min(call.made, self.gone()).tick and not struck
+        abandoned = one.cancelled.tick < min(call.made, self.gone()).tick and not self.struck(one)
         return one.began.tick > call.made.tick or not (abandoned or call.plan.fresh)
 
     def waited_throughout(self, one: Execution, when: Instant) -> bool:
@@ -122,11 +146,10 @@ class Evidence:
             return False
         if self.policies.retry_on:
             return True  # nobody sees when a second attempt is made
-        struck = one.cancelled.time == self.history.leader_cancelled.time
         return any(
             self.too_old(one, call.made)
             and call.made.tick < before.tick
-            and (call.made.tick < one.cancelled.tick or struck)
+            and (call.made.tick < one.cancelled.tick or self.struck(one))
             for call in self.calls_of(one)
         )
 

@@ -139,7 +139,8 @@ def _start_though_cancelled(_checkpoint_if_cancelled: Any) -> Any:
     return faulty
 
 
-def _inherit_the_context_of_the_predecessor(copy_context: Any) -> Any:
+def inherit_the_context_of_the_predecessor(copy_context: Any) -> Any:
+    """Hand out the first context again and again."""
     first: list[Any] = []
 
     def faulty() -> Any:
@@ -253,7 +254,7 @@ FAULTS = (
         "whoever starts a task from another request's task",
         _leaders,
         "copy_context",
-        _inherit_the_context_of_the_predecessor,
+        inherit_the_context_of_the_predecessor,
     ),
     Fault(
         "a foreign cancellation leaves the leader's task",

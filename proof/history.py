@@ -3,16 +3,14 @@
 A tick is a place in the order of events, a time is the virtual clock's. Both are written in the
 very step in which the thing happens: a call's before `execute` is called and when it has answered,
 an execution's in its first and in its last step. So they are the order that the coalescer saw.
+For a batch loader a call is one of `load` or `load_many`, and an execution is that of a batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
-
-from anyflight import CoalescerStatistics
-from proof.plans import Call
+from typing import Any, Generic, NamedTuple, TypeVar
 
 NEVER = float("inf")
 
@@ -47,8 +45,9 @@ class CallRecord:
     """What became of one call."""
 
     number: int
-    plan: Call
-    parent: Execution | None
+    plan: Any
+    """What the program says of it."""
+    parent: Run | None
     made: Instant = FOREVER
     cancelled: Instant = FOREVER
     """When it was asked to stop, from outside and by itself alone."""
@@ -73,26 +72,20 @@ class CallRecord:
         return f"call {self.number}"
 
 
-@dataclass(eq=False, slots=True)
-class Execution:
-    """One execution of the function."""
+@dataclass(eq=False, slots=True, kw_only=True)
+class Run:
+    """One execution of a function, of whatever kind."""
 
     number: int
-    key: str
-    starter: CallRecord
-    """The call whose work it does."""
     context: CallRecord | None
     """The call in whose context variables it ran."""
     began: Instant
-    running: list[Execution]
-    """The executions of this key that were under way when it began."""
     doomed: bool = False
     """Whether its task or its scope was being cancelled when it began."""
     cancelled: Instant = FOREVER
     """When it noticed that it was cancelled."""
     ended: Instant = FOREVER
     ending: str = "none"
-    result: Result | None = None
 
     @property
     def running_now(self) -> bool:
@@ -103,28 +96,44 @@ class Execution:
         return f"execution {self.number}"
 
 
+@dataclass(eq=False, slots=True, kw_only=True, repr=False)
+class Execution(Run):
+    """One execution of the function of a call."""
+
+    key: str
+    starter: CallRecord
+    """The call whose work it does."""
+    running: list[Execution]
+    """The executions of this key that were under way when it began."""
+    result: Result | None = None
+
+
 @dataclass(eq=False, slots=True)
 class Result:
     """The value of an execution, or of a call's fallback."""
 
-    source: Execution | CallRecord
+    source: Run | CallRecord
     copy_of: Result | None = None
+    key: str | None = None
+    """Of a batch: for which of its keys it is."""
 
     def __repr__(self) -> str:
-        return f"{'a copy of ' * (self.copy_of is not None)}the value of {self.source}"
+        of_key = "" if self.key is None else f", for {self.key!r}"
+        return f"{'a copy of ' * (self.copy_of is not None)}the value of {self.source}{of_key}"
 
 
 def copied(result: Result) -> Result:
     """Copy a value."""
-    return Result(result.source, copy_of=result)
+    return Result(result.source, copy_of=result, key=result.key)
 
 
 class WorkError(Exception):
-    """What work raises that fails."""
+    """What work raises that fails, or returns for a key."""
 
-    def __init__(self, source: Execution) -> None:
-        super().__init__(source)
+    def __init__(self, source: Run, key: str | None = None) -> None:
+        super().__init__(source, key)
         self.source = source
+        self.key = key
 
 
 @dataclass(eq=False, slots=True)
@@ -143,13 +152,16 @@ class Event(NamedTuple):
     what: str
 
 
+R = TypeVar("R", bound=Run)
+
+
 @dataclass(eq=False, slots=True)
-class History:
+class History(Generic[R]):
     """All that happened in one run."""
 
     clock: Callable[[], float] = lambda: 0.0
     calls: list[CallRecord] = field(default_factory=list)
-    executions: list[Execution] = field(default_factory=list)
+    executions: list[R] = field(default_factory=list)
     forgets: list[ForgetRecord] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     remarks: list[tuple[int | None, str]] = field(default_factory=list)
@@ -166,8 +178,8 @@ class History:
     """What came out of the block: None, CANCELLED, or an exception."""
     leader_cancelled: Instant = FOREVER
     """When a leader's task was cancelled natively, from outside."""
-    statistics: CoalescerStatistics | None = None
-    """As they were when all calls had ended."""
+    statistics: Any = None
+    """As they were when all calls had ended; None if they never did."""
 
     def note(self, what: str) -> Instant:
         """Write a line; return when that was."""

@@ -1,32 +1,43 @@
-"""What must hold of a coalescer at every moment, and when everything is over."""
+"""What must hold of what is under proof at every moment, and when everything is over."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from typing import Any
 
 import anyio
 
-from anyflight import CoalescerStatistics, FlightInfo, FlightState
+from anyflight import FlightInfo, FlightState
 from proof.history import CallRecord, History, Result
-from proof.plans import Call
 from proof.setting import Ear, Setting
 
 
-def look_at_the_table(setting: Setting, history: History) -> None:
+def look_at_the_table(setting: Setting, history: History[Any]) -> None:
     """Compare the statistics with each other, with the flights, and with the calls."""
-    now, flights = setting.coalescer.statistics(), setting.coalescer.flights()
+    waiting = 0
+    for number, subject in enumerate(setting.subjects):
+        now, flights = subject.statistics(), subject.flights()
+        waiting += now.waiting
+        _look_at_one(now, flights, history)
+        if setting.ears:
+            _compare_with_what_was_heard(setting.ears[number], now, flights, history)
+    pending = sum(len(call.plan.keys) for call in history.calls if call.waits)
+    if waiting > pending:
+        history.remark(16, f"{waiting} waiters counted, {pending} exist")
+    setting.look_at_bounds(history)
+
+
+def _look_at_one(now: Any, flights: tuple[FlightInfo, ...], history: History[Any]) -> None:
     remark = partial(history.remark, 16)
-    if now.calls + now.retried != now.flights + now.joined + now.refused:
+    if now.calls + getattr(now, "retried", 0) != now.flights + now.joined + now.refused:
         remark(f"calls and second attempts are not flights, joined and refused: {now}")
     if now.flights != (now.succeeded + now.failed + now.cancelled + now.timed_out + now.in_flight):
         remark(f"flights are not those that ended and those in the air: {now}")
     if now.in_flight != len(flights):
         remark(f"{now.in_flight} flights are counted, and there are {len(flights)}")
-    waiting = sum(each.waiters for each in flights)
-    pending = sum(call.waits for call in history.calls)
-    if not now.waiting == waiting <= pending:
-        remark(f"{now.waiting} waiters counted, {waiting} known to flights, {pending} exist")
+    if now.waiting != (waiting := sum(each.waiters for each in flights)):
+        remark(f"{now.waiting} waiters counted, {waiting} known to flights")
     held = [
         (each.key, each.state is FlightState.QUEUED)
         for each in flights
@@ -34,16 +45,10 @@ def look_at_the_table(setting: Setting, history: History) -> None:
     ]
     if len(held) != len(set(held)):
         history.remark(5, f"two flights in one place: {flights}")
-    most = setting.policies.max_waiters
-    if most is not None and any(each.waiters > most for each in flights):
-        history.remark(12, f"more than {most} wait: {flights}")
-    if setting.ear is not None:
-        _compare_with_what_was_heard(setting.ear, now, flights, history)
-    setting.look_at_the_tokens(history)
 
 
 def _compare_with_what_was_heard(
-    ear: Ear, now: CoalescerStatistics, flights: tuple[FlightInfo, ...], history: History
+    ear: Ear, now: Any, flights: tuple[FlightInfo, ...], history: History[Any]
 ) -> None:
     for name in ("flights", "joined", "succeeded", "failed", "cancelled", "timed_out"):
         if ear.heard[name] != getattr(now, name):
@@ -53,19 +58,14 @@ def _compare_with_what_was_heard(
         history.remark(None, f"by what the instrument was told, others wait: {ear.heard}")
 
 
-async def use_again(setting: Setting, keys: Iterable[str], history: History) -> None:
-    """Open the coalescer again: no key may be dead, and none may remember anything."""
+async def use_again(setting: Setting, keys: Iterable[str], history: History[Any]) -> None:
+    """Open everything again: no key may be dead, and none may remember anything."""
     for key in keys:
-        again = Result(CallRecord(-1, Call(key=key), None))
-
-        async def work(again: Result = again) -> Result:
-            return again
-
+        again = Result(CallRecord(-1, None, None))
         value: Result | Exception | None = None
         try:
-            with anyio.move_on_after(1.0):
-                async with setting.coalescer:
-                    value = await setting.coalescer.execute(key, work)
+            with anyio.move_on_after(2.0):
+                value = await setting.once_more(key, again)
         except Exception as exc:
             value = exc
         if value is not again:

@@ -8,11 +8,20 @@ must hold whichever that was. A rule is one function, which yields what is wrong
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-from proof import outcome_rules, policy_rules, time_rules
-from proof.evidence import Evidence
+from proof import (
+    batch_rules,
+    loader_outcomes,
+    loader_rules,
+    outcome_rules,
+    policy_rules,
+    time_rules,
+)
+from proof.evidence import Evidence, Testimony
 from proof.history import History
+from proof.loader_evidence import LoaderEvidence
+from proof.loader_plans import LoaderProgram
 from proof.plans import Program
 
 
@@ -27,14 +36,38 @@ class Violation(NamedTuple):
         return f"{'no law' if self.law is None else f'law {self.law}'}: {self.text}"
 
 
-Rule: TypeAlias = Callable[[Evidence], Iterator[tuple[int | None, str]]]
+Findings: TypeAlias = Iterator[tuple[int | None, str]]
 
-RULES: tuple[Rule, ...] = (*outcome_rules.RULES, *time_rules.RULES, *policy_rules.RULES)
+RULES: tuple[Callable[[Evidence], Findings], ...] = (
+    *outcome_rules.RULES,
+    *time_rules.RULES,
+    *policy_rules.RULES,
+)
+COMMON_RULES: tuple[Callable[[Testimony[Any, Any]], Findings], ...] = (
+    outcome_rules.errors_are_isolated,
+    outcome_rules.the_owner_gets_what_it_did,
+)
+LOADER_RULES: tuple[Callable[[LoaderEvidence], Findings], ...] = (
+    *loader_outcomes.RULES,
+    *COMMON_RULES,
+    *loader_rules.RULES,
+    *batch_rules.RULES,
+)
 
 
-def violations(program: Program, history: History) -> list[Violation]:
+def violations(program: Program | LoaderProgram, history: History[Any]) -> list[Violation]:
     """Return what is wrong with the history of a program; nothing if all laws hold."""
-    evidence = Evidence(program, history)
     found = [Violation(*each) for each in history.remarks]
-    found.extend(Violation(*each) for rule in RULES for each in rule(evidence))
+    found.extend(Violation(*each) for each in _findings(program, history))
     return found
+
+
+def _findings(program: Program | LoaderProgram, history: History[Any]) -> Findings:
+    if isinstance(program, Program):
+        evidence = Evidence(program, history)
+        for rule in RULES:
+            yield from rule(evidence)
+    else:
+        loader_evidence = LoaderEvidence(program, history)
+        for loader_rule in LOADER_RULES:
+            yield from loader_rule(loader_evidence)

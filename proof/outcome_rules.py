@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import anyio
 
@@ -14,7 +14,7 @@ from anyflight import (
     FlightTimeoutError,
     TooManyWaitersError,
 )
-from proof.evidence import Evidence, source
+from proof.evidence import Evidence, Testimony, source
 from proof.history import (
     CANCELLED,
     FOREVER,
@@ -40,13 +40,13 @@ def every_call_has_an_outcome_that_it_may_have(seen: Evidence) -> Findings:
             case FlightCancelledError():
                 yield from _cancelled_flight(seen, call)
             case anyio.ClosedResourceError():
-                yield from _refused_by_the_owner(seen, call)
+                yield from refused_by_the_owner(seen, call)
             case FlightTimeoutError() | TooManyWaitersError() | DeadlockError():
                 yield from of_a_policy(seen, call)
             case TimeoutError():
                 yield from _timed_out(call)
             case _ if call.outcome is CANCELLED:
-                yield from _cancelled(call)
+                yield from cancelled(call)
             case _ if call.outcome is PENDING:
                 yield 16, f"{call} hangs"
             case _:
@@ -94,7 +94,8 @@ def _cancelled_flight(seen: Evidence, call: CallRecord) -> Findings:
         yield 9, f"{call} got FlightCancelledError without a reason"
 
 
-def _refused_by_the_owner(seen: Evidence, call: CallRecord) -> Findings:
+def refused_by_the_owner(seen: Testimony[Any, Any], call: CallRecord) -> Findings:
+    """Check that the owner was about to leave."""
     if min(seen.history.leaving, seen.gone()) > call.ended:
         yield 10, f"{call} was refused, and nobody was leaving"
 
@@ -108,7 +109,8 @@ def _timed_out(call: CallRecord) -> Findings:
         yield None, f"{call} timed out too early"
 
 
-def _cancelled(call: CallRecord) -> Findings:
+def cancelled(call: CallRecord) -> Findings:
+    """Check that it was this call that was cancelled, or the work that made it."""
     parent = call.parent
     if call.cancelled.tick < call.ended.tick:
         return
@@ -131,7 +133,7 @@ def values_are_copied_as_asked(seen: Evidence) -> Findings:
             yield 8, f"{call} got what another call had got"
 
 
-def errors_are_isolated(seen: Evidence) -> Findings:
+def errors_are_isolated(seen: Testimony[Any, Any]) -> Findings:
     """Check that no two calls get one exception."""
     given: Counter[int] = Counter()
     for call in seen.calls:
@@ -141,7 +143,7 @@ def errors_are_isolated(seen: Evidence) -> Findings:
                 yield 8, f"{call} got the very exception that another call had got"
 
 
-def the_owner_gets_what_it_did(seen: Evidence) -> Findings:
+def the_owner_gets_what_it_did(seen: Testimony[Any, Any]) -> Findings:
     """Check what came out of the block, and that nothing went on after it."""
     history = seen.history
     if history.owner is PENDING:

@@ -10,7 +10,7 @@ things fall on one moment, and so that no sum of them is ever rounded.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 Way: TypeAlias = Literal["scope", "native", "native timeout"]
 """How a task is cancelled: by a scope of anyio, or by what its back end has of its own."""
@@ -75,6 +75,14 @@ class Call:
     doomed: bool = False
     """Whether it is cancelled already when it is made."""
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that it asks for."""
+        return (self.key,)
+
+    def __str__(self) -> str:
+        return f"{self.key!r}{', fresh' if self.fresh else ''}"
+
 
 @dataclass(frozen=True, slots=True)
 class Forget:
@@ -124,6 +132,9 @@ class Program:
 
     context: Literal["caller", "owner"] = "caller"
     policies: Policies = Policies()
+
+    of: ClassVar = "coalescer"
+    """What it is about: its name among the subjects."""
 
     def all_keys(self) -> list[str]:
         """Return every key that is called."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
+from proof.programs import random_program
 from proof.search import Failure, failures
 
 
@@ -33,10 +34,15 @@ class Fault:
             yield
 
 
-def find(fault: Fault, backend: str, seeds: Iterable[int]) -> Failure | None:
+def find(
+    fault: Fault,
+    backend: str,
+    seeds: Iterable[int],
+    make: Callable[[int], Any] = random_program,
+) -> Failure | None:
     """Return the first of the seeds that finds the law broken that the fault breaks."""
     with fault.planted():
-        for failure in failures(backend, seeds):
+        for failure in failures(backend, seeds, make):
             if any(each.law == fault.law for each in failure.violations):
                 return failure
     return None

@@ -63,4 +63,4 @@ def _of_its_key(seen: Evidence, call: CallRecord) -> Iterator[Execution]:
 
 
 def _alike(other: CallRecord, call: CallRecord) -> bool:
-    return other.plan.key == call.plan.key
+    return bool(other.plan.key == call.plan.key)

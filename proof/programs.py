@@ -19,18 +19,18 @@ def random_program(seed: int) -> Program:
     forgets = random.choice((0, 0, 1, 2))
     return Program(
         calls=calls,
-        forgets=tuple(Forget(_key(random, KEYS), _moment(random)) for _ in range(forgets)),
-        end=_end(random),
+        forgets=tuple(Forget(_key(random, KEYS), moment(random)) for _ in range(forgets)),
+        end=random_end(random),
         on_abandon=random.choice(("cancel", "cancel", "finish")),
-        copies=_sometimes(random, 0.2),
-        context="owner" if _sometimes(random, 0.2) else "caller",
+        copies=sometimes(random, 0.2),
+        context="owner" if sometimes(random, 0.2) else "caller",
         policies=_policies(random),
     )
 
 
 def _policies(random: Random) -> Policies:
     # Most programs have none: then the oracle knows most.
-    if _sometimes(random, 2 / 3):
+    if sometimes(random, 2 / 3):
         return Policies()
     retry_on: tuple[tuple[Literal["error", "timeout"], ...], ...]
     retry_on = ((), ("error",), ("timeout",), ("error", "timeout"))
@@ -40,23 +40,23 @@ def _policies(random: Random) -> Policies:
         flight_timeout=random.choice((None, None, 0.5, 0.75, 1.0)),
         max_join_age=random.choice((None, None, 0.25, 0.5)),
         max_waiters=random.choice((None, None, 1, 2, 3)),
-        listens=_sometimes(random, 0.5),
+        listens=sometimes(random, 0.5),
     )
 
 
 def _call(random: Random, keys: str, depth: int) -> Call:
     key = _key(random, keys)
-    timeout = random.choice((0.0, 0.25, 0.5, 1.0)) if _sometimes(random, 0.15) else None
+    timeout = random.choice((0.0, 0.25, 0.5, 1.0)) if sometimes(random, 0.15) else None
     return Call(
         key=key,
-        at=_moment(random),
+        at=moment(random),
         work=_work(random, key, depth),
-        fresh=_sometimes(random, 0.25),
+        fresh=sometimes(random, 0.25),
         timeout=timeout,
-        fallback=None if timeout is None or _sometimes(random, 0.5) else _span(random),
+        fallback=None if timeout is None or sometimes(random, 0.5) else span(random),
         way=random.choice(WAYS),
-        cancel=_span(random) if _sometimes(random, 0.35) else None,
-        doomed=_sometimes(random, 0.03),
+        cancel=span(random) if sometimes(random, 0.35) else None,
+        doomed=sometimes(random, 0.03),
     )
 
 
@@ -64,17 +64,18 @@ def _work(random: Random, key: str, depth: int) -> Work:
     greater = KEYS[KEYS.index(key) + 1 :]
     nested = random.choice((0, 0, 0, 1, 2)) if greater and depth else 0
     return Work(
-        lasts=NOW if _sometimes(random, 0.1) else _span(random),
+        lasts=NOW if sometimes(random, 0.1) else span(random),
         ending=random.choices(("value", "error", "foreign"), (8, 3, 1))[0],
-        cleanup=_span(random) if _sometimes(random, 0.4) else None,
-        stubborn=_sometimes(random, 0.05),
+        cleanup=span(random) if sometimes(random, 0.4) else None,
+        stubborn=sometimes(random, 0.05),
         calls=tuple(_call(random, greater, depth - 1) for _ in range(nested)),
-        together=_sometimes(random, 0.5),
+        together=sometimes(random, 0.5),
     )
 
 
-def _end(random: Random) -> End:
-    if _sometimes(random, 0.5):
+def random_end(random: Random) -> End:
+    """Return how and when the owner leaves: mostly late, and normally."""
+    if sometimes(random, 0.5):
         return End()
     how = random.choice(("leave", "cancel", "fail"))
     at = Delay(random.choice((0.25, 0.5, 0.75, 1.0, 1.5)), random.choice((0, 1, 2, 3, 5)))
@@ -83,16 +84,19 @@ def _end(random: Random) -> End:
 
 def _key(random: Random, keys: str) -> str:
     # One key more often than the others: calls are to meet.
-    return keys[0] if _sometimes(random, 0.6) else random.choice(keys)
+    return keys[0] if sometimes(random, 0.6) else random.choice(keys)
 
 
-def _moment(random: Random) -> Delay:
+def moment(random: Random) -> Delay:
+    """Return when something is to happen: moments are few, for things to meet."""
     return Delay(random.choice((0.0, 0.0, 0.25, 0.5, 0.75, 1.0)), random.choice((0, 0, 1, 2, 3, 5)))
 
 
-def _span(random: Random) -> Delay:
+def span(random: Random) -> Delay:
+    """Return how long something is to last."""
     return Delay(random.choice((0.0, 0.25, 0.25, 0.5, 1.0)), random.choice((0, 0, 1, 2, 4)))
 
 
-def _sometimes(random: Random, chance: float) -> bool:
+def sometimes(random: Random, chance: float) -> bool:
+    """Return whether something is to be, for which there is a chance."""
     return random.random() < chance

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 from proof.checking import check
 from proof.history import History
 from proof.oracle import Violation
-from proof.plans import Program
 from proof.programs import random_program
 from proof.shrink import brief, shrink
 
@@ -23,22 +22,23 @@ class Failure(NamedTuple):
 
     seed: int
     backend: str
-    program: Program
-    history: History
+    program: Any
+    history: History[Any]
     violations: list[Violation]
 
     def __str__(self) -> str:
         lines = list(dict.fromkeys(f"  {each}\n" for each in self.violations))
         return (
             f"seed {self.seed} on {self.backend}:\n{''.join(lines[-MOST_LINES:])}"
-            f"replay it: {COMMAND} --from {self.seed} --seeds 1 --backend {self.backend} --show"
+            f"replay it: {COMMAND} --of {self.program.of} --from {self.seed} --seeds 1 "
+            f"--backend {self.backend} --show"
         )
 
     def at_length(self) -> str:
         """Return the smallest program that fails like this one, and its history."""
         law = self.violations[-1].law  # the rules' findings come last, and say most
 
-        def fails(program: Program) -> bool:
+        def fails(program: Any) -> bool:
             _, found = check(program, backend=self.backend, seed=self.seed)
             return any(each.law == law for each in found)
 
@@ -54,15 +54,17 @@ class Failure(NamedTuple):
         )
 
 
-def timeline(history: History) -> list[str]:
+def timeline(history: History[Any]) -> list[str]:
     """Return the lines of a history."""
     return [f"{each.when.tick:6} {each.when.time:8.2f} s  {each.what}" for each in history.events]
 
 
-def failures(backend: str, seeds: Iterable[int]) -> Iterator[Failure]:
-    """Run the programs of the seeds; yield those that fail."""
+def failures(
+    backend: str, seeds: Iterable[int], make: Callable[[int], Any] = random_program
+) -> Iterator[Failure]:
+    """Run the programs that are made of the seeds; yield those that fail."""
     for seed in seeds:
-        program = random_program(seed)
+        program = make(seed)
         history, found = check(program, backend=backend, seed=seed)
         if found:
             yield Failure(seed, backend, program, history, found)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import Any
 
-from proof.plans import Call, End, Program, Work
 
-
-def shrink(program: Program, fails: Callable[[Program], bool]) -> Program:
+def shrink(program: Any, fails: Callable[[Any], bool]) -> Any:
     """Return a smallest program that fails: each smaller one that was tried does not."""
     while True:
         smaller = next((each for each in _smaller(program) if fails(each)), None)
@@ -18,54 +16,34 @@ def shrink(program: Program, fails: Callable[[Program], bool]) -> Program:
         program = smaller
 
 
-def _smaller(program: Program) -> Iterator[Program]:
-    """Yield programs with one thing less, the boldest first."""
-    for calls in _without_one(program.calls):
-        yield replace(program, calls=calls)
-    for forgets in _without_one(program.forgets):
-        yield replace(program, forgets=forgets)
-    if program.end != End():
-        yield replace(program, end=End())
-    if program.on_abandon != "cancel":
-        yield replace(program, on_abandon="cancel")
-    if program.context != "caller":
-        yield replace(program, context="caller")
-    for policies in _plainer(program.policies, keep=()):
-        yield replace(program, policies=policies)
-    if program.copies:
-        yield replace(program, copies=False)
-    for calls in _with_one_simpler(program.calls):
-        yield replace(program, calls=calls)
+def _smaller(thing: Any) -> Iterator[Any]:
+    """Yield programs, or parts of one, with one thing less, the boldest first."""
+    for change in (_less, _at_default, _smaller_parts):
+        for field in fields(thing):
+            for value in change(field, getattr(thing, field.name)):
+                yield replace(thing, **{field.name: value})
 
 
-def _without_one(things: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-    for index in range(len(things)):
-        yield things[:index] + things[index + 1 :]
+def _less(_field: Any, value: Any) -> Iterator[Any]:
+    # The last key stays: there are calls that must have one.
+    if isinstance(value, tuple) and not (len(value) == 1 and isinstance(value[0], str)):
+        for index in range(len(value)):
+            yield value[:index] + value[index + 1 :]
 
 
-def _with_one_simpler(calls: tuple[Call, ...]) -> Iterator[tuple[Call, ...]]:
-    for index, call in enumerate(calls):
-        for simpler in _simpler_call(call):
-            yield (*calls[:index], simpler, *calls[index + 1 :])
+def _at_default(field: Any, value: Any) -> Iterator[Any]:
+    if field.default is not MISSING and value != field.default:
+        yield field.default
 
 
-def _simpler_call(call: Call) -> Iterator[Call]:
-    if call.work != Work():
-        yield replace(call, work=Work())
-    for nested in _without_one(call.work.calls):
-        yield replace(call, work=replace(call.work, calls=nested))
-    yield from _plainer(call, keep=("key", "work"))
-    for work in _plainer(call.work, keep=("calls",)):
-        yield replace(call, work=work)
-    for nested in _with_one_simpler(call.work.calls):
-        yield replace(call, work=replace(call.work, calls=nested))
-
-
-def _plainer(thing: Any, *, keep: tuple[str, ...]) -> Iterator[Any]:
-    """Yield the thing with one more field at its default."""
-    for field in fields(thing):
-        if field.name not in keep and getattr(thing, field.name) != field.default:
-            yield replace(thing, **{field.name: field.default})
+def _smaller_parts(_field: Any, value: Any) -> Iterator[Any]:
+    if is_dataclass(value):
+        yield from _smaller(value)
+    elif isinstance(value, tuple):
+        for index, part in enumerate(value):
+            if is_dataclass(part):
+                for smaller in _smaller(part):
+                    yield (*value[:index], smaller, *value[index + 1 :])
 
 
 def brief(thing: Any) -> str:

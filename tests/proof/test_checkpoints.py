@@ -7,6 +7,7 @@ import pytest
 from proof.backends import BACKENDS
 from proof.checkpoints import chances, in_the_way, strike_all
 from proof.faults import FAULTS
+from proof.loader_scenarios import LOADER_SCENARIOS
 from proof.plans import Policies, Way
 from proof.scenarios import SCENARIOS
 
@@ -32,6 +33,21 @@ CASES = [
 def test_every_law_holds_whenever_somebody_is_cancelled(backend: str, way: Way, name: str) -> None:
     program = in_the_way(SCENARIOS[name], way)
     results = list(strike_all(program, backend=backend, seed=0))
+    assert [each for each in results if each[1]] == []
+    assert len(results) > 5
+
+
+# A third of the loader's, in turn on one back end; `python -m proof checkpoints` runs them all.
+LOADER_CASES = [
+    (*WAYS[2 * (number % 2)], name) for number, name in enumerate([*LOADER_SCENARIOS][::3])
+]
+
+
+@pytest.mark.parametrize(("backend", "way", "name"), LOADER_CASES)
+def test_the_laws_hold_for_a_loader_whenever_somebody_is_cancelled(
+    backend: str, way: Way, name: str
+) -> None:
+    results = list(strike_all(in_the_way(LOADER_SCENARIOS[name], way), backend=backend, seed=0))
     assert [each for each in results if each[1]] == []
     assert len(results) > 5
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,16 +14,20 @@ from proof import commands
 from proof.__main__ import EVERYTHING, main
 from proof.faults import FAULTS
 from proof.model import run_model
+from proof.scenarios import SCENARIOS
 from proof.watchdog import HUNG
 
 
 def test_random_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["programs", "--seeds", "3", "--from", "5", "--backend", "trio"]) == 0
-    assert "programs: seeds 5 to 7 on trio: 0 failed" in capsys.readouterr().out
+    assert "programs: seeds 5 to 7 of the loader on trio: 0 failed" in capsys.readouterr().out
 
 
 def test_a_program_can_be_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["programs", "--seeds", "1", "--backend", "asyncio", "--show"]) == 0
+    assert (
+        main(["programs", "--of", "coalescer", "--seeds", "1", "--backend", "asyncio", "--show"])
+        == 0
+    )
     out = capsys.readouterr().out
     assert "Program(calls=(Call(" in out
     assert "the owner is gone" in out
@@ -32,23 +37,26 @@ def test_what_fails_is_said_with_the_command_that_replays_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with FAULTS[0].planted():
-        assert main(["programs", "--seeds", "100", "--backend", "trio"]) == 1
-    assert "replay it: nox -s prove -- programs --from " in capsys.readouterr().out
+        assert main(["programs", "--of", "coalescer", "--seeds", "100", "--backend", "trio"]) == 1
+    assert "replay it: nox -s prove -- programs --of coalescer --from " in capsys.readouterr().out
 
 
 def test_checkpoints(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "SCENARIOS", {"miss": commands.SCENARIOS["miss"]})
-    assert main(["checkpoints", "--backend", "asyncio", "--schedules", "1"]) == 0
-    assert "cancellations in 1 scenarios on asyncio" in capsys.readouterr().out
+    one = replace(commands.SUBJECTS["coalescer"], scenarios={"miss": SCENARIOS["miss"]})
+    monkeypatch.setitem(commands.SUBJECTS, "coalescer", one)
+    command = ["checkpoints", "--of", "coalescer", "--backend", "asyncio", "--schedules", "1"]
+    assert main(command) == 0
+    assert "cancellations in 1 scenarios of the coalescer on asyncio" in capsys.readouterr().out
     (fault,) = (each for each in FAULTS if "though everybody has left" in each.name)
     with fault.planted():
-        assert main(["checkpoints", "--backend", "asyncio", "--schedules", "1"]) == 1
+        assert main(command) == 1
     assert "miss, scope, on asyncio, schedule 0, caller 0 before step" in capsys.readouterr().out
 
 
 def test_faults(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "FAULTS", FAULTS[4:5])
-    assert main(["faults", "--backend", "asyncio"]) == 0
+    one = replace(commands.SUBJECTS["coalescer"], faults=FAULTS[4:5])
+    monkeypatch.setitem(commands.SUBJECTS, "coalescer", one)
+    assert main(["faults", "--of", "coalescer", "--backend", "asyncio"]) == 0
     assert "found by seed" in capsys.readouterr().out
 
 

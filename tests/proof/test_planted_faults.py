@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from proof.faults import FAULTS
+from proof.loader_faults import LOADER_FAULTS
+from proof.loader_programs import random_loader_program
 from proof.plans import Policies
 from proof.planting import Fault, find
 from proof.policy_faults import POLICY_FAULTS
@@ -33,12 +35,30 @@ def test_a_planted_fault_is_found_by_the_law_that_it_breaks(backend: str, fault:
     assert f"--from {found.seed} --seeds 1 --backend {backend}" in str(found)
 
 
+# One back end again: the seeds that find a fault are mostly the same on all.
+@pytest.mark.parametrize("fault", LOADER_FAULTS, ids=[fault.name for fault in LOADER_FAULTS])
+def test_a_fault_planted_into_the_loader_is_found(fault: Fault) -> None:
+    found = find(fault, "asyncio", range(SEEDS), random_loader_program)
+    assert found is not None
+    assert f"--of loader --from {found.seed} --seeds 1 --backend asyncio" in str(found)
+
+
 def test_a_fault_is_gone_when_the_block_is_left() -> None:
     fault = FAULTS[0]
     before = getattr(fault.target, fault.attribute)
     with fault.planted():
         assert getattr(fault.target, fault.attribute) is not before
     assert getattr(fault.target, fault.attribute) is before
+
+
+def test_a_program_of_a_loader_that_fails_is_made_smaller() -> None:
+    (fault,) = (each for each in LOADER_FAULTS if "any number of batches" in each.name)
+    found = find(fault, "trio", range(SEEDS), random_loader_program)
+    assert found is not None
+    with fault.planted():
+        source = found.at_length().splitlines()[1]
+    assert source.startswith("LoaderProgram(calls=(Load(keys=(")
+    assert len(source) < len(repr(found.program)) / 2
 
 
 def test_a_program_that_fails_is_made_smaller() -> None:

@@ -12,27 +12,31 @@ import pytest
 from proof.backends import BACKENDS
 from proof.checking import check
 from proof.plans import Call, Delay, Program, Work
-from proof.programs import random_program
 from proof.search import failures
+from proof.subjects import SUBJECTS
 
 SEEDS = 200
+EACH = [(of, backend) for of in SUBJECTS for backend in BACKENDS]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_every_law_holds_in_random_programs(backend: str) -> None:
-    found = next(failures(backend, range(SEEDS)), None)
+@pytest.mark.parametrize(("of", "backend"), EACH)
+def test_every_law_holds_in_random_programs(of: str, backend: str) -> None:
+    seeds = range(SEEDS if of == "coalescer" else SEEDS // 2)  # they are longer
+    found = next(failures(backend, seeds, SUBJECTS[of].random_program), None)
     assert found is None, str(found)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_a_seed_replays_the_same_history(backend: str) -> None:
+@pytest.mark.parametrize(("of", "backend"), EACH)
+def test_a_seed_replays_the_same_history(of: str, backend: str) -> None:
     for seed in range(20):
-        first, again = (check(random_program(seed), backend=backend, seed=seed) for _ in range(2))
+        program = SUBJECTS[of].random_program(seed)
+        first, again = (check(program, backend=backend, seed=seed) for _ in range(2))
         assert first[0].events == again[0].events
 
 
 def test_a_seed_replays_the_same_history_in_another_process() -> None:
-    command = [sys.executable, "-m", "proof", "programs", "--seeds", "1", "--from", "1", "--show"]
+    options = ["--of", "coalescer", "--seeds", "1", "--from", "1", "--show"]
+    command = [sys.executable, "-m", "proof", "programs", *options]
     runs = [
         subprocess.run(
             command,
