@@ -12,6 +12,10 @@ Run it as `nox -s bench`, or `python -m benchmarks` where the dependency group `
     checks.py        what checks of bad use, and instruments, cost
     parts.py         where the microseconds of an uncontended call go
     designs.py       which way to run a leader is the cheapest
+    cache_hits.py    what a call costs whose value is in the cache
+    cache_misses.py  what a call costs whose value has to be loaded
+    expiry.py        how often the work is executed when a hot key expires
+    hot_key.py       how often in the long run, beside the theory
     scale.py         what changes from ten calls in flight to a million
 
 And what they share:
@@ -20,6 +24,8 @@ And what they share:
     _crowd.py        many callers at once
     _work.py         the work that they call for
     _rivals.py       the other libraries, and the check of their cancel-safety
+    _caches.py       the other caches; _cache_claims.py lists what a probe looks for in each
+    _virtual_time.py time that passes at once when every task waits
     _measure.py      rounds and ratios
     _questions.py    the files above, in order
     _environment.py  machine and versions

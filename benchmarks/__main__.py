@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
+from benchmarks import _caches, _loaders
 from benchmarks._backends import available_backends, run_on
+from benchmarks._caches import NOT_AMONG_RIVALS
 from benchmarks._document import Document, read, write
 from benchmarks._environment import current_load, describe_environment
-from benchmarks._loaders import LOADERS, as_rival
+from benchmarks._loaders import LOADERS
 from benchmarks._measure import Plan, Result
 from benchmarks._page import page_of
 from benchmarks._questions import QUESTIONS
@@ -22,7 +24,11 @@ from benchmarks._rivals import RIVALS, Rival, Verdict, check_cancel_safety
 from benchmarks._tables import tables_of
 
 LARGEST = 1_000_000
-COMPARED: tuple[Rival, ...] = (*RIVALS, *map(as_rival, LOADERS))
+COMPARED: tuple[Rival, ...] = (
+    *RIVALS,
+    *map(_loaders.as_rival, LOADERS),
+    *map(_caches.as_rival, NOT_AMONG_RIVALS),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,7 @@ class Document:
     def safe_rivals(self, backend: str) -> list[str]:
         """Return the rivals that are cancel-safe there; anyflight is none of them."""
         verdicts = self.verdicts[backend].items()
-        ours = {"anyflight", "BatchLoader"}
+        ours = {"anyflight", "BatchLoader", "ReadThroughCache"}
         return [name for name, verdict in verdicts if verdict.safe and name not in ours]
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from textwrap import wrap
 
-from benchmarks import batches, errors, joiner_parts, joiners
+from benchmarks import _caches, _loaders, batches, cache_misses, errors, joiner_parts, joiners
+from benchmarks._caches import KINDS, NOT_AMONG_RIVALS
 from benchmarks._document import Document
-from benchmarks._loaders import LOADERS, as_rival
+from benchmarks._loaders import LOADERS
 from benchmarks._measure import NEARLY_ONE, SELDOM
 from benchmarks._questions import QUESTIONS
 from benchmarks._rivals import CALLERS, OURS, RIVALS, Rival
@@ -95,7 +96,11 @@ def _rivals(document: Document) -> Iterator[str]:
             ", ".join(NAMES[each] for each in document.backends if each in rival.backends),
             _finding(document, rival),
         ]
-        for rival in (*RIVALS, *map(as_rival, LOADERS))
+        for rival in (
+            *RIVALS,
+            *map(_loaders.as_rival, LOADERS),
+            *map(_caches.as_rival, NOT_AMONG_RIVALS),
+        )
     ]
     yield from table(["", "version", "runs on", "cancel-safe"], rows, left=4)
 
@@ -140,26 +145,40 @@ def _costlier(document: Document) -> Iterator[str]:
     for role, whys in reasons.items():
         told = (f"{', '.join(names)}: {why}." for why, names in whys.items())
         yield from paragraph(f"What makes {role} cheaper there.", *told)
-    yield from _costlier_loaders(document)
+    roles: Roles = {
+        role: ("batches", role) for role in (batches.TASKS, batches.ONE_CALL, batches.ONE_BY_ONE)
+    }
+    yield from _costlier_others(document, "batch loader", map(_loaders.as_rival, LOADERS), roles)
+    yield from paragraph(f"What makes a key cheaper there: {batches.WHY}.")
+    roles = {"a hit": ("cache_hits", ""), "a miss": ("cache_misses", "")}
+    yield from _costlier_others(document, "read-through cache", map(_caches.as_rival, KINDS), roles)
+    yield from paragraph(f"What makes a miss cheaper there: {cache_misses.WHY}.")
 
 
 def _mark(document: Document, rival: Rival) -> str:
     return _finding(document, rival).partition(":")[0]
 
 
-def _costlier_loaders(document: Document) -> Iterator[str]:
-    """Yield the same for the loaders: where the batch loader costs more than they do."""
-    ours, *rivals = map(as_rival, LOADERS)
-    roles = (batches.TASKS, batches.ONE_CALL, batches.ONE_BY_ONE)
+Roles = dict[str, tuple[str, str]]
+"""For each head of a column the question that it is taken from, and how the labels end."""
+
+
+def _costlier_others(
+    document: Document, name: str, compared: Iterable[Rival], roles: Roles
+) -> Iterator[str]:
+    """Yield the same for something else: where the first costs more than the others do."""
+    ours, *rivals = compared
     rows: list[list[str]] = []
     for rival in rivals:
-        cells = [_factors(document, rival, ours, ("batches",), role) for role in roles]
+        cells = [
+            _factors(document, rival, ours, (question,), label)
+            for question, label in roles.values()
+        ]
         if any(cells):
             rows.append([rival.name, _mark(document, rival), *cells])
-    yield "The same for the batch loader:"
+    yield f"The same for the {name}:"
     yield ""
-    yield from table(["", "cancel-safe", *roles], rows, left=5)
-    yield from paragraph(f"What makes a key cheaper there: {batches.WHY}.")
+    yield from table(["", "cancel-safe", *roles], rows, left=2 + len(roles))
 
 
 def _factors(

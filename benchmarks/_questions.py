@@ -8,10 +8,14 @@ from typing import Any
 
 from benchmarks import (
     batches,
+    cache_hits,
+    cache_misses,
     cancelled,
     checks,
     designs,
     errors,
+    expiry,
+    hot_key,
     joiner_parts,
     joiners,
     many_keys,
@@ -53,6 +57,10 @@ QUESTIONS = {
         checks,
         parts,
         designs,
+        cache_hits,
+        cache_misses,
+        expiry,
+        hot_key,
         scale,
     )
 }

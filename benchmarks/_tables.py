@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from benchmarks import _loaders, scale
+from benchmarks import _caches, _loaders, scale
 from benchmarks._document import Document
 from benchmarks._measure import Result, Spread
 from benchmarks._rivals import OURS
 
+TIMES = ("µs", "ms")
 NAMES = {"asyncio": "asyncio", "uvloop": "uvloop", "trio": "Trio"}
 """How the back ends are written."""
 
@@ -51,7 +52,8 @@ def tables_of(document: Document, question: str) -> Iterator[str]:
 def _by_case(document: Document, label: str, results: Sequence[Result]) -> Iterator[str]:
     """Yield a table with a row for each case, its figure and its ratio on each back end."""
     names = list(dict.fromkeys(name for result in results for name in result.samples))
-    compared = OURS.name in names or _loaders.OURS.name in names
+    ours = (OURS.name, _loaders.OURS.name, _caches.OURS.name)
+    compared = any(name in names for name in ours) and results[0].unit in TIMES
     heads = [label, *(["cancel-safe"] if compared else [])]
     for result in results:
         heads += [f"{NAMES[result.backend]}, {result.unit}", "ratio"]

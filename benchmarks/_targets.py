@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from statistics import median
 from typing import NamedTuple
 
-from benchmarks import batches, checks, joiners, miss, scale
+from benchmarks import batches, cache_hits, checks, hot_key, joiners, miss, scale
+from benchmarks._caches import OURS as CACHE
 from benchmarks._document import Document
 from benchmarks._loaders import OURS as BATCH_LOADER
 from benchmarks._measure import NEARLY_ONE, Result
@@ -16,6 +17,7 @@ JOINER_LIMIT = 1.2
 MISS_LIMIT = 1.1
 CHECKS_LIMIT = 0.1
 GROWTH_LIMIT = 1.1
+THEORY_LIMIT = 0.03
 MANY = 10_000
 """Keys in flight; more than two sizes lie above, for the largest are measured once."""
 
@@ -63,6 +65,17 @@ def targets_of(document: Document) -> list[Target]:
             lambda result: _below_safe_rivals(document, result),
         ),
         *_each_label(document, "batches", "{label}: less than every loader", _below_loaders),
+        *_each_label(document, "cache_hits", "{label}: less than every cache", _below_caches),
+        *_each_label(
+            document, "expiry", "{label}: exactly one execution", _exactly_one, "executions"
+        ),
+        *_each_label(
+            document,
+            "hot_key",
+            f"{{label}}: executions within {THEORY_LIMIT:.0%} of the theory",
+            _as_theory,
+            "executions/s",
+        ),
         *_each_label(
             document,
             "checks",
@@ -80,10 +93,14 @@ def targets_of(document: Document) -> list[Target]:
 
 
 def _each_label(
-    document: Document, question: str, name: str, score: Callable[[Result], Score | None]
+    document: Document,
+    question: str,
+    name: str,
+    score: Callable[[Result], Score | None],
+    unit: str = "µs",
 ) -> Iterator[Target]:
     """Make a target of each label, with the scores of all back ends."""
-    asked = [each for each in document.of(question) if each.unit == "µs"]
+    asked = [each for each in document.of(question) if each.unit == unit]
     for label in dict.fromkeys(result.label for result in asked):
         results = [each for each in asked if each.label == label]
         scores = {result.backend: score(result) for result in results}
@@ -110,6 +127,22 @@ def _below_loaders(result: Result) -> Score | None:
     return _below(
         result, ours, [each for each in result.samples if each not in {ours, batches.FLOOR}]
     )
+
+
+def _below_caches(result: Result) -> Score | None:
+    ours = CACHE.name
+    rivals = [each for each in result.samples if each not in {ours, cache_hits.FLOOR}]
+    return _below(result, ours, rivals)
+
+
+def _exactly_one(result: Result) -> Score:
+    executions = result.figure(CACHE.name).median
+    return Score(executions == 1, executions)
+
+
+def _as_theory(result: Result) -> Score:
+    ratio = result.ratio(CACHE.name, hot_key.FLOOR).median
+    return Score(abs(ratio - 1) <= THEORY_LIMIT, ratio)
 
 
 def _below(result: Result, ours: str, rivals: Iterable[str]) -> Score | None:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from benchmarks import batches, checks, joiners, many_keys, miss, scale
+from benchmarks import (
+    batches,
+    cache_hits,
+    checks,
+    expiry,
+    hot_key,
+    joiners,
+    many_keys,
+    miss,
+    scale,
+)
 from benchmarks._document import Document
 from benchmarks._environment import Environment
 from benchmarks._measure import Result, Samples
 from benchmarks._rivals import Verdict
 
 
-def result(question: str, label: str, floor: str, samples: Samples, size: int = 0) -> Result:
+def result(
+    question: str, label: str, floor: str, samples: Samples, size: int = 0, unit: str = "µs"
+) -> Result:
     return Result(
         question=question,
         backend="asyncio",
@@ -17,6 +29,7 @@ def result(question: str, label: str, floor: str, samples: Samples, size: int = 
         size=size,
         floor=floor,
         samples=samples,
+        unit=unit,
     )
 
 
@@ -28,6 +41,9 @@ def document(
     check: float = 0.05,
     key: float = 0.4,
     last: float = 2,
+    hit: float = 0.4,
+    executions: float = 1,
+    theory: float = 1.01,
 ) -> Document:
     """Return a run in which a floor costs 1 µs; by default all targets are met.
 
@@ -35,6 +51,9 @@ def document(
     :param safe: what all calls of the cancel-safe rival cost; the other's cost a half
     :param key: what a key in a batch costs; with another loader it is a half
     :param check: what both checks cost, as a share of a joiner
+    :param hit: what a hit of our cache costs; of another one it is a half
+    :param executions: how often our cache loads what has expired
+    :param theory: how often it loads a hot key, beside the theory
     :param last: what a call with the most keys in flight costs, with the fewest it is 2
     """
     return Document(
@@ -60,6 +79,7 @@ def document(
                 "oneflight": Verdict(safe=False, finding="199 of 199 are cancelled"),
                 "BatchLoader": Verdict(safe=True, finding=""),
                 "dloader": Verdict(safe=False, finding="199 of 199 are cancelled"),
+                "ReadThroughCache": Verdict(safe=True, finding=""),
             }
         },
         results=(
@@ -71,6 +91,26 @@ def document(
                 "9 keys, one call for all",
                 batches.FLOOR,
                 {batches.FLOOR: [1.0], "BatchLoader": [key], "dloader": [0.5]},
+            ),
+            result(
+                "cache_hits",
+                "a hit",
+                cache_hits.FLOOR,
+                {cache_hits.FLOOR: [0.1], "ReadThroughCache": [hit], "async-lru": [0.5]},
+            ),
+            result(
+                "expiry",
+                "9 calls",
+                expiry.FLOOR,
+                {expiry.FLOOR: [1.0], "ReadThroughCache": [executions]},
+                unit="executions",
+            ),
+            result(
+                "hot_key",
+                "L = 9",
+                hot_key.FLOOR,
+                {hot_key.FLOOR: [2.0], "ReadThroughCache": [2 * theory]},
+                unit="executions/s",
             ),
             result(
                 "checks",
