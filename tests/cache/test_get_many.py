@@ -9,8 +9,8 @@ import anyio
 import pytest
 
 from anyflight import BatchLoader, DeadlockError, MissingKeyError, ReadThroughCache
-from tests.cache.getting import GatedStore, Source, assert_settled, fill, start_call
-from tests.support import Caller, HandClock, settle
+from tests.cache.getting import GatedStore, Source, assert_settled, fill, start_call, start_get
+from tests.support import Caller, HandClock, Work, settle
 
 pytestmark = pytest.mark.anyio
 
@@ -362,6 +362,27 @@ class TestBadUse:
         async with cache:
             with pytest.raises(RuntimeError, match=r"BatchLoader 'loader'.* is not open"):
                 await cache.get_many([1], loader)
+
+
+async def test_a_flight_that_was_overtaken_is_not_joined_after_its_tag_was_invalidated(
+    batches: Batches,
+) -> None:
+    old, source = Work(), Source()
+    async with (
+        BatchLoader(batches) as loader,
+        Cache(ttl=10, max_entries=1) as cache,
+        anyio.create_task_group() as tasks,
+    ):
+        before = await start_get(tasks, cache, 1, old, "old", tags=["a"])
+        await cache.get_many([1], loader, tags=["a"])  # began later, and is there first
+        await fill(cache, 2, "drives it out")
+        await cache.invalidate_tag("a")
+        after = await start_get(tasks, cache, 1, source, tags=["a"])
+        assert after.value == 1
+        old.go.set()
+        await settle()
+        assert before.value == "old"
+        assert_settled(cache)
 
 
 async def change(cache: Cache, way: str) -> None:

@@ -4,9 +4,12 @@ Work takes a ticket right before it begins, and fills only if it still holds tha
 ticket is lost to an invalidation of its key, and to the filling of work that began later. Work that
 began earlier and ends first may fill: its value is older than what comes, and better than nothing.
 
+Work whose ticket was lost to later work is still waited for, and may be joined. So it stays among
+the work that an invalidation of its tags is for.
+
 Invariants:
 
-1. A ticket is held from `take` until `give_back`, unless it is lost.
+1. A ticket stands here from `take` until `give_back`, unless its key is invalidated.
 2. The tickets of a key stand in the order in which they were taken.
 3. A key without tickets has no place here.
 """
@@ -24,16 +27,18 @@ Tags: TypeAlias = frozenset[str]
 class Ticket:
     """The right to fill the cache with what work brings."""
 
-    __slots__ = ("key", "tags")
+    __slots__ = ("key", "overtaken", "tags")
 
     def __init__(self, key: Hashable, tags: Tags | None) -> None:
         self.key = key
         #: The tags of the value that is to come; None: not known yet, it may have any.
         self.tags = tags
+        #: Whether it is lost to work that began later. Written by `Generations`.
+        self.overtaken = False
 
 
 class Generations:
-    """The tickets that are held: of the flights in the air, and of writers."""
+    """The tickets that there are: of the flights in the air, and of writers."""
 
     __slots__ = ("_held",)
 
@@ -51,25 +56,26 @@ class Generations:
 
     def holds(self, ticket: Ticket) -> bool:
         """Whether nothing has overtaken the work."""
-        return ticket in self._held.get(ticket.key, ())
+        return not ticket.overtaken and ticket in self._held.get(ticket.key, ())
 
     def overtake(self, ticket: Ticket) -> bool:
         """Let the work fill, if it still may; what began before it then may not any more."""
         if not self.holds(ticket):
             return False
         held = self._held[ticket.key]
-        del held[: held.index(ticket)]
+        for each in held[: held.index(ticket)]:
+            each.overtaken = True
         return True
 
     def give_back(self, ticket: Ticket) -> bool:
         """End with the work; whether it held its ticket till now."""
-        if not self.holds(ticket):
+        held = self._held.get(ticket.key)
+        if held is None or ticket not in held:
             return False
-        held = self._held[ticket.key]
         held.remove(ticket)
         if not held:
             del self._held[ticket.key]
-        return True
+        return not ticket.overtaken
 
     def invalidate(self, key: Hashable) -> None:
         """Let nothing that has begun for this key fill."""
