@@ -341,6 +341,30 @@ class TestInvalidating:
             assert cache.peek(1) is cache.peek(2) is None
             assert_settled(cache)
 
+    @pytest.mark.parametrize("way", ["get", "set"])
+    async def test_until_it_is_deleted_again_nobody_reads_it(
+        self, store: GatedStore, way: str
+    ) -> None:
+        store.gates["set"] = anyio.Event()
+        source = Source()
+        async with Cache(ttl=10, store=store) as cache, anyio.create_task_group() as tasks:
+            before = await start_call(
+                tasks, lambda: cache.get(1, source) if way == "get" else cache.set(1, "old")
+            )
+            await cache.invalidate(1)
+            store.gates["delete"] = gate = anyio.Event()
+            store.gates.pop("set").set()
+            await settle()
+            assert 1 in store.kept  # too late, and about to be deleted
+            work = Work()
+            work.go.set()
+            after = await start_get(tasks, cache, 1, work, "new")
+            gate.set()
+            await settle()
+            assert before.value == (1 if way == "get" else None)
+            assert after.value == "new"
+            assert_settled(cache)
+
     async def test_so_it_is_if_everybody_left_meanwhile(
         self, clock: HandClock, store: GatedStore
     ) -> None:

@@ -116,11 +116,13 @@ class Loading:
 
     async def store(self, second: SecondTier, ticket: Ticket, stored: StoredValue[Any]) -> None:
         """Let the second tier have what the first has, and give the ticket back."""
-        try:
-            await second.write(ticket.key, stored, self._first.lifetimes.keep(stored))
-        finally:
-            if not self._first.generations.give_back(ticket):  # invalidated while it was stored
-                await second.take_back(ticket.key)
+        key = ticket.key
+        with second.unread(key):
+            try:
+                await second.write(key, stored, self._first.lifetimes.keep(stored))
+            finally:
+                if not self._first.generations.give_back(ticket):  # invalidated meanwhile
+                    await second.take_back(key)
 
     def _refresh_failed(self, key: Hashable, entry: Entry, error: BaseException) -> None:
         """Count it, leave the value in peace for a while, and warn of the first."""

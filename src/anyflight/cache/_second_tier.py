@@ -46,7 +46,9 @@ class SecondTier:
         """Let no flight that begins within this block read what is stored.
 
         So say fresh calls while they wait; and writers, until the store has got what they write:
-        what a flight reads before that may be from before the write.
+        what a flight reads before that may be from before the write. Flights that store what they
+        have loaded are such writers: if they are overtaken, what they have stored is there until it
+        is taken back.
         """
         self._barred[key] += 1
         try:
