@@ -12,7 +12,7 @@ import pytest
 
 from anyflight import ReadThroughCache, StoredValue
 from tests.cache.getting import GatedStore, Source, assert_settled, fill, start_call, start_get
-from tests.support import HandClock, Work, settle
+from tests.support import CANCELLED, HandClock, Work, settle
 
 pytestmark = pytest.mark.anyio
 
@@ -254,6 +254,26 @@ class TestFailing:
             with pytest.raises(OSError, match="full"):
                 await cache.set(1, "value")
             assert cache.peek(1) == "value"
+            assert_settled(cache)
+
+
+    async def test_the_function_is_not_called_if_everybody_has_left_when_it_answers(self) -> None:
+        class Shielded(GatedStore):
+            async def get(self, key: Any) -> Any:
+                with anyio.CancelScope(shield=True):
+                    await answer.wait()
+
+        answer = anyio.Event()
+        source = Source()
+        store = Shielded(float)
+        async with Cache(ttl=10, store=store) as cache, anyio.create_task_group() as tasks:
+            caller = await start_get(tasks, cache, 1, source)
+            caller.cancel()
+            await settle()
+            answer.set()
+            await settle()
+            assert caller.outcome is CANCELLED
+            assert source.calls == 0
             assert_settled(cache)
 
 

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Hashable
 from inspect import isawaitable
 from typing import Any, TypeAlias
 
+from anyio.lowlevel import checkpoint_if_cancelled
+
 from anyflight._checks import not_awaitable
 from anyflight._errors import MissingKeyError, shortened
 
@@ -76,6 +78,9 @@ class Loading:
         ticket = first.generations.take(key, None)
         try:
             stored = await second.read(key)
+            # On asyncio a cancellation that comes with the answer is noticed at the next wait: for
+            # whom everybody has left, the function is not to be called.
+            await checkpoint_if_cancelled()
             if stored is None:
                 return None
             now = first.now()
