@@ -10,7 +10,7 @@ the work that an invalidation of its tags is for.
 Invariants:
 
 1. A ticket stands here from `take` until `give_back`, unless its key is invalidated.
-2. The tickets of a key stand in the order in which they were taken.
+2. The tickets of a key stand in the order in which their work began.
 3. A key without tickets has no place here.
 """
 
@@ -27,10 +27,12 @@ Tags: TypeAlias = frozenset[str]
 class Ticket:
     """The right to fill the cache with what work brings."""
 
-    __slots__ = ("key", "overtaken", "tags")
+    __slots__ = ("began", "key", "overtaken", "tags")
 
-    def __init__(self, key: Hashable, tags: Tags | None) -> None:
+    def __init__(self, key: Hashable, tags: Tags | None, began: float) -> None:
         self.key = key
+        #: The time at which the work began.
+        self.began = began
         #: The tags of the value that is to come; None: not known yet, it may have any.
         self.tags = tags
         #: Whether it is lost to work that began later. Written by `Generations`.
@@ -48,10 +50,18 @@ class Generations:
     def __len__(self) -> int:
         return len(self._held)
 
-    def take(self, key: Hashable, tags: Tags | None) -> Ticket:
+    def take(self, key: Hashable, tags: Tags | None, now: float) -> Ticket:
         """Return a ticket for work that begins now."""
-        ticket = Ticket(key, tags)
+        ticket = Ticket(key, tags, now)
         self._held.setdefault(key, []).append(ticket)
+        return ticket
+
+    def take_late(self, key: Hashable, tags: Tags | None, began: float) -> Ticket:
+        """Return a ticket for work that began a while ago, and is joined now."""
+        ticket = Ticket(key, tags, began)
+        held = self._held.setdefault(key, [])
+        later = (place for place, each in enumerate(held) if each.began >= began)
+        held.insert(next(later, len(held)), ticket)
         return ticket
 
     def holds(self, ticket: Ticket) -> bool:

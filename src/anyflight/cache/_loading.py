@@ -75,7 +75,7 @@ class Loading:
         first, second = self._first, self._second
         if second is None or not second.may_be_read(key):
             return None
-        ticket = first.generations.take(key, None)
+        ticket = first.generations.take(key, None, first.now())
         try:
             stored = await second.read(key)
             # On asyncio a cancellation that comes with the answer is noticed at the next wait: for
@@ -98,8 +98,8 @@ class Loading:
     async def _load(self, key: Hashable, source: Source) -> Any:
         func, args, tags = source
         first = self._first
-        ticket = first.generations.take(key, tags)
         began = first.now()
+        ticket = first.generations.take(key, tags, began)
         try:
             try:
                 result: Any = func(*args)

@@ -81,8 +81,8 @@ class LoadingMany:
         fresh: bool,
     ) -> dict[Any, Any]:
         first = self._first
-        tickets = [first.generations.take(key, tags) for key in keys]
         began = first.now()
+        tickets = [self._take(key, loader, tags, began, fresh=fresh) for key in keys]
         try:
             values = await loader.load_many(keys, fresh=fresh)
             await self._fill(tickets, values, first.now() - began, tags)
@@ -90,6 +90,22 @@ class LoadingMany:
             for ticket in tickets:
                 first.generations.give_back(ticket)
         return values
+
+    def _take(
+        self,
+        key: Hashable,
+        loader: BatchLoader[Any, Any],
+        tags: frozenset[str],
+        now: float,
+        *,
+        fresh: bool,
+    ) -> Ticket:
+        """Take a ticket for what the loader is about to be asked for; it may have begun before."""
+        generations = self._first.generations
+        began = None if fresh else loader._running_since(key)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - of this package
+        if began is None:
+            return generations.take(key, tags, now)
+        return generations.take_late(key, tags, began)
 
     async def _fill(
         self, tickets: Sequence[Ticket], values: dict[Any, Any], cost: float, tags: frozenset[str]
