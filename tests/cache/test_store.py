@@ -256,7 +256,6 @@ class TestFailing:
             assert cache.peek(1) == "value"
             assert_settled(cache)
 
-
     async def test_the_function_is_not_called_if_everybody_has_left_when_it_answers(self) -> None:
         class Shielded(GatedStore):
             async def get(self, key: Any) -> Any:
