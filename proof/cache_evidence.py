@@ -79,9 +79,11 @@ class CacheEvidence(Testimony[CacheProgram, Fetch]):
 
     @property
     def shelving(self) -> float:
-        """For how long a flight may be in the air when it has its value, to store that."""
+        """For how long a flight may be in the air, and be joined, when it has its value."""
         store = self.options.store
-        return 0.0 if store is None else store.before.seconds + store.after.seconds
+        if store is None:
+            return 0.0
+        return 2 * (store.before.seconds + store.after.seconds)  # and to take it back
 
     def may_have_expired(self, one: Fetch, when: Instant) -> bool:
         """Whether the deadline of the execution's flight may have come by then."""
@@ -141,20 +143,26 @@ class CacheEvidence(Testimony[CacheProgram, Fetch]):
         there = [
             each
             for each in self.values_of(key)
-            if self.there(each).tick < when.tick
+            if self.there(each, key).tick < when.tick
             and not self.maybe_written(key, self.ticket(each), when)
             and not (isinstance(each, Fetch) and self.not_filled(each))
         ]
         if not there:
             return None
         last = max(there, key=lambda each: filled(each).tick)
+        if any(
+            one.ending == "kept" and self.ticket(last).tick < one.ended.tick < when.tick
+            for one in self.fetches(key)
+            if one.began.tick < self.there(last, key).tick
+        ):
+            return None  # it may have come too late: the error of what began later was there
         # It was not kept if another that got its ticket later was: then that was.
         beside = [each for each in self.values_of(key) if filled(each).tick < when.tick]
         return min(
             filled(each).time for each in beside if filled(each).tick >= self.ticket(last).tick
         )
 
-    def there(self, origin: Origin) -> Instant:
+    def there(self, origin: Origin, key: str) -> Instant:
         """Return an instant at which the value surely was in memory, if it came there.
 
         What a batch brings comes there some steps later, in no time.
@@ -166,7 +174,8 @@ class CacheEvidence(Testimony[CacheProgram, Fetch]):
                 call.ended
                 for call in self.gets
                 if call.made.tick < origin.ended.tick
-                and any(value.source is origin for value in values(call).values())
+                and key in (given := values(call))
+                and given[key].source is origin
             ),
             default=FOREVER,
         )

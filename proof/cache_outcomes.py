@@ -91,7 +91,7 @@ def _may_miss(seen: CacheEvidence, call: CallRecord, key: str) -> bool:
     )
 
 
-def _raised(seen: CacheEvidence, call: CallRecord) -> Findings:
+def _raised(seen: CacheEvidence, call: CallRecord) -> Findings:  # noqa: C901 - one case each
     match call.outcome:
         case WorkError():
             yield from _error(seen, call)
@@ -104,7 +104,8 @@ def _raised(seen: CacheEvidence, call: CallRecord) -> Findings:
             if not _may_miss(seen, call, call.plan.keys[0]):
                 yield 23, f"{call} got {call.outcome!r} of a key that was not left out"
         case anyio.ClosedResourceError():
-            yield from refused_by_the_owner(seen, call)
+            if not seen.strayed():
+                yield from refused_by_the_owner(seen, call)
         case ShelfError() if call.plan.do in WRITES and seen.options.store is not None:
             if call.outcome.args[0] not in seen.options.store.failing:
                 yield None, f"{call} was told of an error that the store had not"

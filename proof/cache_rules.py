@@ -91,13 +91,15 @@ def the_later_of_two_has_the_last_word(seen: CacheEvidence) -> Findings:
             if filled(origin).tick > call.made.tick:
                 continue
             for later in seen.values_of(key):
-                if began(origin).tick < seen.ticket(later).tick and _was_there(seen, later, call):
+                if began(origin).tick < seen.ticket(later).tick and _was_there(
+                    seen, later, key, call
+                ):
                     yield 20, f"{call} got {key!r} of {origin}, older than of {later}"
 
 
-def _was_there(seen: CacheEvidence, later: Origin, call: CallRecord) -> bool:
+def _was_there(seen: CacheEvidence, later: Origin, key: str, call: CallRecord) -> bool:
     """Whether a value surely had been filled when a call was made."""
-    if seen.there(later).tick >= call.made.tick:
+    if seen.there(later, key).tick >= call.made.tick:
         return False
     return not isinstance(later, Fetch) or not seen.not_filled(later)
 
@@ -106,7 +108,8 @@ def what_memory_has_is_served_at_once(seen: CacheEvidence) -> Findings:
     """Check that a call does not wait for what is surely there, nor gets an error."""
     for call in seen.gets:
         key = call.plan.keys[0]
-        if call.plan.do != "get" or call.plan.fresh or call.made.tick > seen.history.leaving.tick:
+        ends = min(seen.history.leaving, seen.gone())
+        if call.plan.do != "get" or call.plan.fresh or call.made.tick > ends.tick:
             continue
         since = seen.kept_value(key, call.made)
         if since is None:

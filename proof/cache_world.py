@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from random import Random
 from typing import Any
@@ -29,20 +29,24 @@ class Opened:
         self._cache = cache
         self._loader = loader
         self._draws = draws
-        self._stack: AsyncExitStack
+        self._open: AbstractAsyncContextManager[None]
         self.flights = cache._flights.flights
         self.statistics = cache._flights.statistics
 
     async def __aenter__(self) -> None:
         """Open both, and decide what is going to be drawn at random."""
-        self._stack = AsyncExitStack()
-        await self._stack.enter_async_context(self._loader)
-        await self._stack.enter_async_context(self._cache)
-        self._cache._first._random = Random(self._draws)
+        self._open = self._both()
+        await self._open.__aenter__()
 
     async def __aexit__(self, *error: object) -> bool | None:
         """Close both, the cache first."""
-        return await self._stack.__aexit__(*error)  # type: ignore[arg-type]
+        return await self._open.__aexit__(*error)  # type: ignore[arg-type]
+
+    @asynccontextmanager
+    async def _both(self) -> AsyncGenerator[None]:
+        async with self._loader, self._cache:
+            self._cache._first._random = Random(self._draws)
+            yield
 
 
 class CacheSetting(Setting):
