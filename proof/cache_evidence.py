@@ -83,7 +83,7 @@ class CacheEvidence(Testimony[CacheProgram, Fetch]):
         store = self.options.store
         if store is None:
             return 0.0
-        return 2 * (store.before.seconds + store.after.seconds)  # and to take it back
+        return 3 * store.before.seconds + 2 * store.after.seconds  # and to take it back
 
     def may_have_expired(self, one: Fetch, when: Instant) -> bool:
         """Whether the deadline of the execution's flight may have come by then."""

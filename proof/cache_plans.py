@@ -87,7 +87,7 @@ class Shelving:
     """How the store behaves: it is honest, but may be slow, and fail."""
 
     before: Delay = NOW
-    """How long each of its methods takes before it has its effect."""
+    """How long each of its methods takes before it has its effect; `set` takes twice as long."""
 
     after: Delay = NOW
     """How long it takes after that."""

@@ -38,6 +38,7 @@ class Shelf:
     async def set(self, key: str, stored: StoredValue[Result], *, keep: float) -> None:  # noqa: ARG002 - it keeps everything
         """Keep a value."""
         since = self._clock()
+        await wait(self.plan.before)  # it takes longer, so that others are done before
         async with self._called("set"):
             self.kept[key] = stored, since
 
