@@ -37,6 +37,7 @@ Run it as `python -m proof`, or `nox -s prove`; see docs/proof.md. The modules:
     cache_evidence.py   what can be concluded from that
     cache_outcomes.py   rules about what each call is given
     cache_rules.py      rules about what is kept, and the six laws of that
+    fetch_rules.py      rules about the executions that fill it
     cache_faults.py     faults to be found
     subjects.py         what is under proof
     shuffled_loop.py    asyncio with a virtual clock and a seeded schedule

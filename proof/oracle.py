@@ -14,6 +14,7 @@ from proof import (
     batch_rules,
     cache_outcomes,
     cache_rules,
+    fetch_rules,
     loader_outcomes,
     loader_rules,
     outcome_rules,
@@ -62,6 +63,7 @@ CACHE_RULES: tuple[Callable[[CacheEvidence], Findings], ...] = (
     *cache_outcomes.RULES,
     *COMMON_RULES,
     *cache_rules.RULES,
+    *fetch_rules.RULES,
 )
 
 
