@@ -179,7 +179,8 @@ async def test_law_11_a_task_that_outlives_its_batch_waits_for_whom_it_likes() -
         await loader.load(1)
         await settle()
         go.set()
-    assert found == [0, {1: 0, 2: 0}]
+        await settle()
+        assert found == [0, {1: 0, 2: 0}]
 
 
 async def test_law_11_work_that_goes_on_after_its_deadline_is_waited_for_by_nobody(
@@ -201,7 +202,8 @@ async def test_law_11_work_that_goes_on_after_its_deadline_is_waited_for_by_nobo
         await settle()
         assert isinstance(late.outcome, FlightTimeoutError)
         go.set()
-    assert found == [0]
+        await settle()
+        assert found == [0]
     assert_idle(loader)
 
 
