@@ -5,20 +5,15 @@ from __future__ import annotations
 __all__ = (
     "check_error_ttl",
     "check_fraction",
-    "check_limit",
     "check_span",
     "check_tag",
-    "checked_keys",
     "checked_tags",
 )
 
-import math
-from collections.abc import Hashable, Iterable, Mapping
-from typing import TypeVar, cast
+from collections.abc import Iterable, Mapping
+from typing import cast
 
-from anyflight._checks import check_count, check_exceptions, check_hashable
-
-K = TypeVar("K", bound=Hashable)
+from anyflight._checks import check_exceptions
 
 
 def check_span(value: object, argument: str, *, least: str) -> None:
@@ -34,11 +29,6 @@ def check_fraction(value: object, argument: str) -> None:
         raise ValueError(f"{argument} must be from 0 to 1, but is {value!r}")
 
 
-def check_limit(value: object, argument: str) -> None:
-    """Raise unless ``value`` is a whole number of one or more."""
-    check_count(math.nan if value is None else value, argument)
-
-
 def check_error_ttl(value: object) -> None:
     """Raise unless ``value`` says of classes of :exc:`Exception` how long to keep such errors."""
     if not isinstance(value, Mapping):
@@ -49,18 +39,6 @@ def check_error_ttl(value: object) -> None:
     for kind, seconds in cast("Mapping[object, object]", value).items():
         check_exceptions(kind, "each key of error_ttl")
         check_span(seconds, "each value of error_ttl", least="above zero")
-
-
-def checked_keys(keys: Iterable[K]) -> dict[K, None]:
-    """Return each key once; raise a :exc:`TypeError` if one cannot be hashed."""
-    distinct: dict[K, None] = {}
-    for key in keys:
-        try:
-            distinct[key] = None
-        except TypeError:
-            check_hashable(key)
-            raise
-    return distinct
 
 
 def checked_tags(tags: Iterable[str]) -> frozenset[str]:
@@ -83,4 +61,7 @@ def _number(value: object, argument: str) -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         kind = type(value).__qualname__
         raise TypeError(f"{argument} must be a number, not an object of type {kind}")
-    return value
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{argument} is too large: for no limit, give math.inf") from None

@@ -12,13 +12,19 @@ from weakref import WeakSet
 
 from anyio import CapacityLimiter
 
-from anyflight._checks import check_callable, check_hashable, check_instance
+from anyflight._checks import (
+    check_callable,
+    check_count,
+    check_hashable,
+    check_instance,
+    checked_keys,
+)
 from anyflight._errors import MissingKeyError
 from anyflight._events import Instrument
 from anyflight._loader import BatchLoader
 
 from ._answers import MISS, Answers
-from ._checks import check_limit, checked_keys, checked_tags
+from ._checks import checked_tags
 from ._first_tier import FirstTier
 from ._flights import Flights
 from ._lifetimes import Lifetimes
@@ -127,7 +133,7 @@ class ReadThroughCache(Writing[K, V]):
             refresh_ahead=refresh_ahead,
             error_ttl=error_ttl,
         )
-        check_limit(max_entries, "max_entries")
+        check_count(max_entries, "max_entries", optional=False)
         if copy is not None:
             check_callable(copy, "copy")
         self._flights: Flights[Any, Any] = Flights(
@@ -211,7 +217,9 @@ class ReadThroughCache(Writing[K, V]):
         if not callable(func) or get_asyncgen_hooks()[0] is not self._owner.hook:
             check_callable(func, "func")
             await self._owner.admit()
-        if not fresh:
+        if fresh:
+            check_hashable(key)
+        else:
             try:
                 entry = self._lookup(key)
             except TypeError:
