@@ -31,7 +31,7 @@ class Lifetimes:
     stale_while_revalidate: float
     stale_if_error: float
     refresh_ahead: float
-    error_ttl: Mapping[type[Exception], float]
+    error_ttl: Mapping[Any, float]
 
     def __post_init__(self) -> None:
         check_span(self.ttl, "ttl", least="above zero")

@@ -39,12 +39,13 @@ from ._writing import Writing
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 D = TypeVar("D")
+E = TypeVar("E", bound=Exception)
 Ts = TypeVarTuple("Ts")
 
 #: An entry leaves, though nobody asks for it, when this part of the longest time for which things
 #: are kept has passed after it was of use for the last time; or later, if none come.
 SPAN: Final = 1 / 64
-NO_ERRORS: Final[Mapping[type[Exception], float]] = MappingProxyType({})
+NO_ERRORS: Final[Mapping[Any, float]] = MappingProxyType({})
 
 
 class ReadThroughCache(Writing[K, V]):
@@ -112,7 +113,7 @@ class ReadThroughCache(Writing[K, V]):
         stale_while_revalidate: float = 0,
         stale_if_error: float = 0,
         refresh_ahead: float = 0,
-        error_ttl: Mapping[type[Exception], float] = NO_ERRORS,
+        error_ttl: Mapping[type[E], float] = NO_ERRORS,
         store: CacheStore[K, V] | None = None,
         copy: Callable[[V], V] | None = None,
         name: str = "cache",
