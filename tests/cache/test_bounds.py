@@ -27,7 +27,15 @@ NEVER = -math.inf
 
 
 def entry(gone: float = math.inf, tags: str = "") -> Entry:
-    return Entry("value", gone, NEVER, gone, 0.0, 0.0, frozenset(tags))
+    return Entry(
+        value="value",
+        expires=gone,
+        stale_until=NEVER,
+        spare_until=gone,
+        cost=0.0,
+        early=0.0,
+        tags=frozenset(tags),
+    )
 
 
 class TestMemory:
