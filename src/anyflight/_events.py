@@ -160,7 +160,7 @@ class BatchLoaderStatistics:
 class FlightStarted:
     """A call started a flight.
 
-    :ivar coalescer: the name of the coalescer
+    :ivar coalescer: the name of the coalescer, batch loader or cache
     :ivar key: the key of the flight
     :ivar queued: whether it waits for the running flight of its key to end
     """
@@ -174,7 +174,7 @@ class FlightStarted:
 class CallJoined:
     """A call joined a flight.
 
-    :ivar coalescer: the name of the coalescer
+    :ivar coalescer: the name of the coalescer, batch loader or cache
     :ivar key: the key of the flight
     :ivar waiters: how many calls wait for it now, this one included
     """
@@ -188,7 +188,7 @@ class CallJoined:
 class CallLeft:
     """A call left a flight before its landing: cancelled, timed out, or for a `DeadlockError`.
 
-    :ivar coalescer: the name of the coalescer
+    :ivar coalescer: the name of the coalescer, batch loader or cache
     :ivar key: the key of the flight
     :ivar waiters: how many calls wait for it now; with none left the flight is abandoned
     """
@@ -202,10 +202,11 @@ class CallLeft:
 class FlightLanded:
     """A flight ended.
 
-    :ivar coalescer: the name of the coalescer
+    :ivar coalescer: the name of the coalescer, batch loader or cache
     :ivar key: the key of the flight
     :ivar outcome: how it ended
-    :ivar error: what the work raised, if it failed: the original, to be read and not to be changed
+    :ivar error: what the work raised, if it failed: the original, to be read and not to be changed.
+        None if a batch had no value for the key
     :ivar waiters: how many calls get the outcome
     :ivar delay: seconds from the start of the flight to the call of its function, or to the landing
         if that never happened: the time in the queue, for a token of the limiter, and for the task
@@ -222,7 +223,9 @@ class FlightLanded:
 
 
 class Instrument:
-    """Told of what happens in a coalescer. Override what you need; each method here does nothing.
+    """Told of what happens in a coalescer, a batch loader or a cache.
+
+    Override what you need; each method here does nothing.
 
     The methods are called in the event loop, in the middle of the coalescer's own work: they must
     be quick, and may not wait. One that raises harms no flight: it is logged once, and that

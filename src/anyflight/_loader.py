@@ -200,7 +200,8 @@ class BatchLoader(Generic[K, V]):
         """Return the values for ``keys``, in their order; those that have none are left out.
 
         It is as if each distinct key were loaded by a `load` of its own, and at the first error, in
-        the order of the keys, the others were cancelled.
+        the order of the keys, the others were cancelled. So if this call is cancelled, it leaves
+        the flight of each key, and nobody else notices. It is a checkpoint without keys, too.
 
         :raises Exception: as `load`, but no :exc:`MissingKeyError`
         """

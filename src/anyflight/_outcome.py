@@ -167,7 +167,7 @@ Outcome: TypeAlias = Value[V] | Failing | Missing
 
 OWNER_GONE = Cancellation("its owner was cancelled, or left by an error")
 
-
+#: In place of the value of a key that a batch function returned nothing for.
 MISSING = object()
 
 

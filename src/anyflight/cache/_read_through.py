@@ -252,12 +252,15 @@ class ReadThroughCache(Writing[K, V]):
         What memory can answer is answered from there, as in `get`; all other keys are loaded
         together, and are kept like what `get` loads. If nothing is missing, this is no checkpoint.
 
-        A key that is being loaded for another call of this method, or of the loader, is not loaded
-        twice: the loader sees to that. A `get` with another function for the same key does load
-        it. An invalidation is passed on to the loaders that were given to this method, so that
-        nothing older is joined.
+        A key that the loader is loading, for another call of this method or for one of its own, is
+        joined there. A `get` with another function for the same key does load it. An invalidation
+        is passed on to the loaders that were given to this method, so that nothing older is joined.
 
-        :param loader: see :class:`BatchLoader`; it must be open
+        If this call is cancelled, it leaves, as in `get`; keys that nobody else waits for are
+        loaded no further, and not kept.
+
+        :param loader: see :class:`BatchLoader`; it must be open. It must not have the limiter of
+            this cache: a flight that waits for the loader keeps its token
         :param fresh: take no value from the cache, nor one that was read before this call was made
         :param tags: as in `get`, for every key that is loaded
         :raises Exception: the first error that the loader has in the order of the keys, or one that

@@ -39,7 +39,7 @@ class Writing(Generic[K, V]):
 
         What is on its way for this key is not kept; those who wait for it get it. That, and the
         value in memory, is done at once; then this waits for the store, if there is one. It is a
-        checkpoint.
+        checkpoint. If it is cancelled there, the store may have the old value still.
 
         :raises Exception: what the store raised, which then may have the old value still
         :raises anyio.ClosedResourceError: if the cache is closed
@@ -69,7 +69,8 @@ class Writing(Generic[K, V]):
         """Forget what is kept for ``key``, and keep nothing of what is on its way.
 
         Those who wait already get what comes; the next `get` starts afresh. That is done at once;
-        then this waits for the store, if there is one. It is a checkpoint.
+        then this waits for the store, if there is one. It is a checkpoint. If it is cancelled
+        there, the store may have the old value still: where that must not be, shield the call.
 
         Use it after a write. Other processes have memories of their own, where a value stays until
         it expires.
