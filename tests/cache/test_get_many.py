@@ -62,7 +62,7 @@ async def test_what_is_in_memory_is_not_loaded_and_the_rest_is_loaded_together(
         assert batches.keys == [[3, 1]]
         assert await cache.get(1, Source()) == "1 of batch 1"
         now = cache.statistics()
-        assert (now.hits, now.misses, now.flights.flights) == (2, 3, 2)
+        assert (now.hits, now.misses, now.flights.flights) == (2, 3, 1)
         await cache.invalidate_tag("a")
         assert [cache.peek(key) for key in (1, 2, 3)] == [None, "two", None]
         assert_settled(cache)
@@ -191,13 +191,29 @@ class TestErrors:
         async with BatchLoader(batches) as loader, Cache(ttl=10, error_ttl={KeyError: 5}) as cache:
             with pytest.raises(ValueError, match="two"):
                 await cache.get_many([1, 2, 3], loader)
-            assert cache.statistics().entries == 0
-            with pytest.raises(KeyError, match="three"):
+            assert cache.peek(1) == "1 of batch 1", "which is kept all the same"
+            with pytest.raises(KeyError, match="three"):  # and so is this
                 await cache.get(3, loader.load, 3)
-            with pytest.raises(KeyError, match="three"):  # this one is kept
+            with pytest.raises(KeyError, match="three"):
                 await cache.get_many([1, 3], loader)
-            assert len(batches.keys) == 2
+            assert await cache.get_many([1], loader) == {1: "1 of batch 1"}
+            assert len(batches.keys) == 1
             assert_settled(cache)
+
+    async def test_one_limiter_may_bound_the_loader_and_the_cache(self, batches: Batches) -> None:
+        """A call that waits for the loader holds no token that a batch would need."""
+        limiter = anyio.CapacityLimiter(1)
+        loader = BatchLoader(batches, limiter=limiter)
+        found: list[dict[Any, Any]] = []
+
+        async def call(*keys: int) -> None:
+            found.append(await cache.get_many(keys, loader))
+
+        async with loader, Cache(ttl=10, limiter=limiter) as cache:
+            async with anyio.create_task_group() as tasks:
+                for key in range(0, 12, 2):
+                    tasks.start_soon(call, key, key + 1)
+        assert sorted(key for each in found for key in each) == [*range(12)]
 
     async def test_values_stand_in_for_an_error_if_there_is_one_for_each_key(
         self, clock: HandClock, batches: Batches
@@ -374,3 +390,19 @@ async def change(cache: Cache, way: str) -> None:
             await cache.clear()
         case _:
             await cache.set(1, "set")
+
+
+async def test_what_others_have_loaded_while_the_store_was_asked_is_not_loaded_again(
+    clock: HandClock, batches: Batches
+) -> None:
+    store = GatedStore(clock.current_time)
+    store.gates["get"] = anyio.Event()
+    loader = BatchLoader(batches)
+    async with loader, Cache(ttl=10, store=store) as cache, anyio.create_task_group() as tasks:
+        first = await start_many(tasks, cache, [1, 2], loader)
+        await cache.set(1, "set meanwhile")
+        store.gates["get"].set()
+        await settle()
+        assert first.value == {1: "set meanwhile", 2: "2 of batch 1"}
+        assert batches.keys == [[2]]
+        assert_settled(cache)

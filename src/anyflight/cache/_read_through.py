@@ -259,14 +259,13 @@ class ReadThroughCache(Writing[K, V]):
         If this call is cancelled, it leaves, as in `get`; keys that nobody else waits for are
         loaded no further, and not kept.
 
-        :param loader: see :class:`BatchLoader`; it must be open. It must not have the limiter of
-            this cache: a flight that waits for the loader keeps its token
+        :param loader: see :class:`BatchLoader`; it must be open. What bounds flights of this cache,
+            such as ``limiter``, does not bound what the loader does
         :param fresh: take no value from the cache, nor one that was read before this call was made
         :param tags: as in `get`, for every key that is loaded
-        :raises Exception: the first error that the loader has in the order of the keys, or one that
-            is kept. Of such errors only those about missing keys are kept by this method. What
-            ``stale_if_error`` allows is served if there is such a value for each key that was to be
-            loaded
+        :raises Exception: the first error that the loader has in the order of the keys, when all of
+            them have been loaded, or one that is kept. What ``stale_if_error`` allows is served if
+            there is such a value for each key that was to be loaded
         :raises anyio.ClosedResourceError: if the cache or the loader is closing or closed
         :raises RuntimeError: if one was never opened, or was opened in another event loop or thread
         :raises TypeError: if an argument is of the wrong type
