@@ -133,6 +133,7 @@ def test_importing_the_package_loads_no_edge() -> None:
 
 def test_the_public_table() -> None:
     assert set(anyflight.__all__) == {
+        "BatchLanded",
         "BatchLoader",
         "BatchLoaderStatistics",
         "CacheStatistics",

@@ -4,6 +4,7 @@
 # whoever uses it, in the module that these classes say they are from, which is the package.
 
 __all__ = (
+    "BatchLanded",
     "BatchLoaderStatistics",
     "CallJoined",
     "CallLeft",
@@ -222,6 +223,28 @@ class FlightLanded:
     duration: float
 
 
+@dataclass(frozen=True, slots=True)
+class BatchLanded:
+    """A batch ended, whose function was called; each of its keys has landed before.
+
+    :ivar coalescer: the name of the loader
+    :ivar keys: how many keys it had
+    :ivar outcome: how it ended. One that succeeded may have had keys that failed
+    :ivar error: what the batch function raised, if it did: the original, to be read and not to be
+        changed
+    :ivar delay: seconds from its first key to the call of the function: for more keys, for a slot,
+        for a token of the limiter, and for the task
+    :ivar duration: seconds from the call of the function to the landing
+    """
+
+    coalescer: str
+    keys: int
+    outcome: FlightOutcome
+    error: Exception | None
+    delay: float
+    duration: float
+
+
 class Instrument:
     """Told of what happens in a coalescer, a batch loader or a cache.
 
@@ -245,3 +268,6 @@ class Instrument:
 
     def flight_landed(self, event: FlightLanded) -> None:
         """Take note of the end of a flight; its waiters have not woken yet."""
+
+    def batch_landed(self, event: BatchLanded) -> None:
+        """Take note of the end of a batch of a `BatchLoader`."""

@@ -83,7 +83,7 @@ class BatchLoader(Generic[K, V]):
     :param context: the context variables that the batch function sees: a copy of those of the
         ``"caller"`` whose key was the first, or of those that were set when the loader was opened,
         the ``"owner"``'s
-    :param instruments: told of the flight of each key, see :class:`Instrument`
+    :param instruments: told of the flight of each key, and of batches; see :class:`Instrument`
     :param flight_timeout: how many seconds a batch may take from its take-off, the time in which it
         waits for a token of the limiter included; see :class:`Coalescer`
     :param limiter: bounds how many leaders run work at once, of all that share it
@@ -121,7 +121,7 @@ class BatchLoader(Generic[K, V]):
         self._owner = Owner(f"{type(self).__name__} {name!r}")
         observer = Announcer(name, policies.instruments) if policies.instruments else None
         self._table = KeyTable(keep_abandoned=True, observer=observer)
-        self._batches = Batches(self._table, self._owner, policies, batching)
+        self._batches = Batches(self._table, self._owner, policies, batching, observer)
 
     def __repr__(self) -> str:
         return f"<{self._owner}, {len(self._table)} in flight>"

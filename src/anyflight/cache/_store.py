@@ -36,9 +36,8 @@ class StoredValue(Generic[V]):
 class CacheStore(Protocol[K_contra, V]):
     """Where a :class:`ReadThroughCache` keeps values beside its own memory.
 
-    It is asked by the tasks that run the work of flights, so once for all the calls that share one;
-    and by calls of ``get_many``, each for its own keys.
-    Of a key there may be several at a time: each ``get_many`` has a flight of its own, and writers
+    It is asked by the tasks that run the work of flights, so once for all the calls that share one.
+    Of a key there may be several at a time: each ``get_many`` asks for its own keys, and writers
     come as they like. What it raises while a value is looked for costs no call its value: it is
     counted, and the value is loaded. It should bound the time that it takes, for a flight waits for
     it. Only values are stored, never errors.
