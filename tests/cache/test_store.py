@@ -341,6 +341,24 @@ class TestInvalidating:
             assert cache.peek(1) is cache.peek(2) is None
             assert_settled(cache)
 
+    @pytest.mark.parametrize("writer", ["flight", "set"])
+    async def test_until_then_nobody_reads_it(self, store: GatedStore, writer: str) -> None:
+        store.gates = {"set": anyio.Event()}
+        async with Cache(ttl=10, store=store) as cache, anyio.create_task_group() as tasks:
+            if writer == "flight":
+                await start_get(tasks, cache, 1, Source())
+            else:
+                await start_call(tasks, lambda: cache.set(1, 1))
+            await cache.invalidate(1)
+            store.gates["delete"] = anyio.Event()
+            store.gates.pop("set").set()  # it arrives after the first deletion
+            await settle()
+            late, found = store.kept[1][0].value, await cache.get(1, returned, "new")
+            store.gates.pop("delete").set()
+            await settle()
+            assert (late, found, cache.peek(1)) == (1, "new", "new")
+            assert_settled(cache)
+
     async def test_so_it_is_if_everybody_left_meanwhile(
         self, clock: HandClock, store: GatedStore
     ) -> None:
@@ -391,6 +409,10 @@ class TestInvalidating:
             await one.invalidate(1)
             assert await one.get(1, source) == 2
             assert await two.get(1, source) == 1  # from its own memory
+
+
+async def returned(value: Any) -> Any:
+    return value
 
 
 async def change(cache: Cache, way: str) -> None:

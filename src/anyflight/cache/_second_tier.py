@@ -45,8 +45,9 @@ class SecondTier:
     def unread(self, key: Hashable = EVERYTHING) -> Generator[None]:
         """Let no flight that begins within this block read what is stored.
 
-        So say fresh calls while they wait; and writers, until the store has got what they write:
-        what a flight reads before that may be from before the write.
+        So say fresh calls while they wait; and writers, until the store has got what they write,
+        and has lost again what was overtaken: what a flight reads before that may be from before
+        the write.
         """
         self._barred[key] += 1
         try:

@@ -58,12 +58,12 @@ class Writing(Generic[K, V]):
             first.generations.give_back(ticket)
             await checkpoint()
             return
-        try:
-            with second.unread(key):
+        with second.unread(key):
+            try:
                 await second.store.set(key, stored, keep=first.lifetimes.keep(stored))
-        finally:
-            if not first.generations.give_back(ticket):  # it was invalidated while it was stored
-                await second.take_back(key)
+            finally:
+                if not first.generations.give_back(ticket):  # it was invalidated under way
+                    await second.take_back(key)
 
     async def invalidate(self, key: K) -> None:
         """Forget what is kept for ``key``, and keep nothing of what is on its way.
