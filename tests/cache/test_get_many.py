@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -307,6 +308,54 @@ class TestInvalidating:
                 await cache.get_many([1], loader)
                 assert len(cache._loaders) == 1
             assert len(cache._loaders) == 0
+
+    async def test_what_a_loader_began_before_it_was_known_is_not_joined_either(
+        self, batches: Batches
+    ) -> None:
+        async with (
+            BatchLoader(batches) as loader,
+            Cache(ttl=10) as cache,
+            anyio.create_task_group() as tasks,
+        ):
+            batches.shut()
+            before = await start_call(tasks, lambda: loader.load(1))
+            await cache.invalidate(1)
+            after = await start_many(tasks, cache, [1], loader)
+            batches.gate.set()
+            await settle()
+            assert before.value == "1 of batch 1"
+            assert after.value == {1: "1 of batch 2"}
+            assert cache.peek(1) == "1 of batch 2"
+            assert_settled(cache)
+
+    async def test_a_loader_that_is_open_elsewhere_by_now_does_not_get_in_the_way(
+        self, batches: Batches
+    ) -> None:
+        loader, opened, done = BatchLoader(batches), threading.Event(), threading.Event()
+
+        async def elsewhere() -> None:
+            async with loader:
+                opened.set()
+                await anyio.to_thread.run_sync(done.wait)
+
+        thread = threading.Thread(target=anyio.run, args=(elsewhere,))
+        async with Cache(ttl=10) as cache, Cache(ttl=10) as other:
+            async with loader:
+                await cache.get_many([1], loader)
+            thread.start()
+            opened.wait()
+            try:
+                for each in (cache, other):
+                    with pytest.raises(RuntimeError, match="another event loop"):
+                        await each.get_many([2], loader)
+                    await each.set(1, "set")
+                    assert each.peek(1) == "set"
+                    await each.invalidate(1)
+                    await each.invalidate_tag("a")
+                    await each.clear()
+            finally:
+                done.set()
+                thread.join()
 
 
 class TestStore:

@@ -273,7 +273,7 @@ class ReadThroughCache(Writing[K, V]):
         check_instance(loader, "loader", BatchLoader)
         if get_asyncgen_hooks()[0] is not self._owner.hook:
             await self._owner.admit()
-        self._loaders.add(loader)
+        self._get_to_know(loader)
         checked = checked_tags(tags)
         found: dict[K, V] = {}
         missed: list[K] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("Writing",)
 
 from collections.abc import Callable, Hashable, Iterable
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
@@ -126,14 +127,35 @@ class Writing(Generic[K, V]):
         """Forget what is kept for a key, and keep nothing of what is on its way."""
         self._first.drop(key)
         self._flights.detach([key])
-        for loader in self._loaders:
-            loader.forget(key)
+        self._forget_loads(key)
+
+    def _forget_loads(self, key: K) -> None:
+        """Let nothing be joined that loaders have begun for a key."""
+        for loader in tuple(self._loaders):
+            with suppress(RuntimeError):  # it has been opened elsewhere: nobody here waits for it
+                loader.forget(key)
 
     def _forget_all_loads(self) -> None:
         """Let nothing be joined that loaders have begun: who knows which tags it would have had."""
-        for loader in self._loaders:
-            for flight in loader.flights():
-                loader.forget(flight.key)  # type: ignore[arg-type] # as it was given to the loader
+        for loader in tuple(self._loaders):
+            with suppress(RuntimeError):  # the same
+                _forget_all(loader)
+
+    def _get_to_know(self, loader: BatchLoader[K, V]) -> None:
+        """Pass invalidations on to a loader from now on.
+
+        What it has begun so far may be from before one that it has not been told of.
+
+        :raises RuntimeError: if it is open in another event loop or thread
+        """
+        if loader not in self._loaders:
+            _forget_all(loader)
+            self._loaders.add(loader)
 
     def _handed_out(self, value: V) -> V:
         return value if self._copy is None else self._copy(value)
+
+
+def _forget_all(loader: BatchLoader[Any, Any]) -> None:
+    for flight in loader.flights():
+        loader.forget(flight.key)
