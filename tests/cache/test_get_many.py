@@ -10,8 +10,8 @@ import anyio
 import pytest
 
 from anyflight import BatchLoader, DeadlockError, MissingKeyError, ReadThroughCache
-from tests.cache.getting import GatedStore, Source, assert_settled, fill, start_call
-from tests.support import Caller, HandClock, settle
+from tests.cache.getting import GatedStore, Source, assert_settled, fill, start_call, start_get
+from tests.support import Caller, HandClock, Work, settle
 
 pytestmark = pytest.mark.anyio
 
@@ -356,6 +356,28 @@ class TestInvalidating:
             finally:
                 done.set()
                 thread.join()
+
+    @pytest.mark.parametrize("first", ["fresh", "batch"])
+    async def test_nothing_from_before_a_fresh_call_is_kept_after_it(
+        self, batches: Batches, first: str
+    ) -> None:
+        work = Work()
+        async with (
+            BatchLoader(batches) as loader,
+            Cache(ttl=10) as cache,
+            anyio.create_task_group() as tasks,
+        ):
+            batches.shut()
+            await start_many(tasks, cache, [1], loader)
+            fresh = await start_get(tasks, cache, 1, work, "fresh", fresh=True)
+            after = await start_many(tasks, cache, [1], loader)
+            for go in (work.go, batches.gate) if first == "fresh" else (batches.gate, work.go):
+                go.set()
+                await settle()
+            assert fresh.value == "fresh"
+            assert after.value == {1: "1 of batch 2"}
+            assert cache.peek(1) == "1 of batch 2"  # which began last
+            assert_settled(cache)
 
 
 class TestStore:

@@ -220,6 +220,7 @@ class ReadThroughCache(Writing[K, V]):
             await self._owner.admit()
         if fresh:
             check_hashable(key)
+            self._forget_loads(key)  # or a `get_many` could keep one from before this call after it
         else:
             try:
                 entry = self._lookup(key)
