@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from anyflight import ReadThroughCache, StoredValue
+from anyflight import BatchLoader, ReadThroughCache, StoredValue
 from tests.cache.getting import GatedStore, Source, assert_settled, fill, start_call, start_get
 from tests.support import HandClock, Work, settle
 
@@ -173,6 +173,37 @@ class TestReading:
             source.fail = OSError("down")
             clock.now = 12
             assert await cache.get(1, source) == 1
+
+    @pytest.mark.parametrize("first", ["read", "load"])
+    async def test_nor_does_what_is_read_there_overtake_what_is_being_loaded(
+        self, store: GatedStore, first: str
+    ) -> None:
+        work = Work()
+        store.kept[1] = stored("old")
+
+        async def load(keys: list[int]) -> dict[int, Any]:
+            return {key: await work("new") for key in keys}
+
+        async with (
+            BatchLoader(load) as loader,
+            Cache(ttl=5, store=store) as cache,
+            anyio.create_task_group() as tasks,
+        ):
+            loading = await start_call(tasks, lambda: cache.get_many([1], loader, fresh=True))
+            store.gates["get"] = anyio.Event()
+            reading = await start_get(tasks, cache, 1, Source())
+            for go in (
+                (store.gates.pop("get"), work.go)
+                if first == "read"
+                else (work.go, store.gates.pop("get"))
+            ):
+                go.set()
+                await settle()
+            assert loading.value == {1: "new"}
+            assert reading.value == "old"
+            assert cache.peek(1) == "new"
+            assert store.kept[1][0].value == "new"
+            assert_settled(cache)
 
 
 class TestFresh:

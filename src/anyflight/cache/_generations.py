@@ -3,6 +3,8 @@
 Work takes a ticket right before it begins, and fills only if it still holds that at its end. A
 ticket is lost to an invalidation of its key, and to the filling of work that began later. Work that
 began earlier and ends first may fill: its value is older than what comes, and better than nothing.
+Who reads a store takes one too, which is lost to the filling of any work: a value that is stored
+may be older than its reading by all its age, so its reader overtakes nobody.
 
 Invariants:
 
@@ -28,7 +30,8 @@ class Ticket:
 
     def __init__(self, key: Hashable, tags: Tags | None) -> None:
         self.key = key
-        #: The tags of the value that is to come; None: not known yet, it may have any.
+        #: The tags of the value that is to come. None: it is being read from a store, and may have
+        #: any.
         self.tags = tags
 
 
@@ -54,11 +57,16 @@ class Generations:
         return ticket in self._held.get(ticket.key, ())
 
     def overtake(self, ticket: Ticket) -> bool:
-        """Let the work fill, if it still may; what began before it then may not any more."""
+        """Let the work fill, if it still may; what began before it then may not any more.
+
+        Nor may what is being read from a store.
+        """
         if not self.holds(ticket):
             return False
         held = self._held[ticket.key]
-        del held[: held.index(ticket)]
+        if len(held) > 1:
+            later = held[held.index(ticket) + 1 :]
+            held[:] = [ticket, *(each for each in later if each.tags is not None)]
         return True
 
     def give_back(self, ticket: Ticket) -> bool:
