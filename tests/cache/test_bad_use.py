@@ -35,6 +35,7 @@ def test_what_is_no_number(name: str, value: Any) -> None:
     [
         ({"ttl": 0}, "ttl must be above zero"),
         ({"ttl": 10**400}, "ttl is too large: for no limit, give math.inf"),
+        ({"error_ttl": {KeyError: 10**400}}, "each value of error_ttl is too large"),
         ({"ttl_jitter": 1.01}, "ttl_jitter must be from 0 to 1"),
         ({"refresh_ahead": math.inf}, "refresh_ahead must be finite"),
         ({"max_entries": 0}, "max_entries must be one or more, not 0"),
@@ -81,6 +82,11 @@ def test_a_mapping_that_is_changed_afterwards_changes_nothing() -> None:
 
 class TestCalls:
     pytestmark = pytest.mark.anyio
+
+    async def test_a_ttl_that_is_next_to_nothing(self) -> None:
+        async with ReadThroughCache[int, int](ttl=math.nextafter(0, 1)) as cache:
+            await fill(cache, 1, 2)
+            await fill(cache, 1, 3)
 
     @pytest.mark.parametrize("key", [[], {}, ([],)])
     @pytest.mark.parametrize("store", [None, SlowStore()])

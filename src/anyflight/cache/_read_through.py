@@ -43,8 +43,10 @@ E = TypeVar("E", bound=Exception)
 Ts = TypeVarTuple("Ts")
 
 #: An entry leaves, though nobody asks for it, when this part of the longest time for which things
-#: are kept has passed after it was of use for the last time; or later, if none come.
+#: are kept has passed after it was of use for the last time, or a millisecond; or later, if none
+#: come.
 SPAN: Final = 1 / 64
+SHORTEST_SPAN: Final = 0.001
 NO_ERRORS: Final[Mapping[Any, float]] = MappingProxyType({})
 
 
@@ -150,7 +152,7 @@ class ReadThroughCache(Writing[K, V]):
         )
         self._owner = self._flights.owner
         self._copy = copy
-        self._memory = Memory(max_entries, lifetimes.longest * SPAN)
+        self._memory = Memory(max_entries, max(lifetimes.longest * SPAN, SHORTEST_SPAN))
         self._lookup = self._memory.entries.get
         counters = self._counters = Counters()
         label = self._owner.label
