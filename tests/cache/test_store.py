@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -256,7 +256,46 @@ class TestFailing:
         (record,) = caplog.records
         assert record.levelname == "WARNING"
         message = record.getMessage()
-        assert message.startswith("ReadThroughCache 'users': the store raised in get of 1")
+        assert message.startswith("ReadThroughCache 'users': the store failed in get of 1")
+
+    @pytest.mark.parametrize(
+        "returned",
+        [
+            ("value", 10),
+            False,
+            StoredValue[Any](value=1, ttl=math.nan),
+            StoredValue[Any](value=1, ttl=10, cost=-1),
+            StoredValue[Any](value=1, ttl=math.inf, age=math.inf),
+            StoredValue[Any](value=1, ttl=10, age=cast("Any", None)),
+            StoredValue[Any](value=1, ttl=10, tags=cast("Any", None)),
+            StoredValue[Any](value=1, ttl=10, tags=cast("Any", [1])),
+        ],
+    )
+    async def test_nor_does_one_that_returns_what_is_of_no_use(
+        self, store: GatedStore, monkeypatch: pytest.MonkeyPatch, returned: Any
+    ) -> None:
+        async def get(_key: int) -> Any:
+            return returned
+
+        monkeypatch.setattr(store, "get", get)
+        async with Cache(ttl=10, store=store, refresh_ahead=1) as cache:
+            assert await cache.get(1, Source()) == 1
+            await cache.invalidate(1)
+            assert cache.statistics().store_errors == 1
+            assert_settled(cache)
+
+    async def test_what_another_clock_says_and_tags_in_a_list_are_set_right(
+        self, clock: HandClock, store: GatedStore
+    ) -> None:
+        source = Source()
+        store.kept[1] = stored("ahead", age=-5, tags=cast("Any", ["a", "a"]))
+        async with Cache(ttl=10, store=store) as cache:
+            assert await cache.get(1, source) == "ahead"
+            clock.now = 10
+            assert cache.peek(1) is None
+            await cache.invalidate_tag("a")
+            assert cache.statistics().entries == 0
+            assert_settled(cache)
 
     async def test_an_invalidation_that_the_store_refuses_is_raised_and_memory_is_clean(
         self, store: GatedStore

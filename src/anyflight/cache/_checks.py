@@ -7,13 +7,18 @@ __all__ = (
     "check_fraction",
     "check_span",
     "check_tag",
+    "checked_stored",
     "checked_tags",
 )
 
+import math
 from collections.abc import Iterable, Mapping
-from typing import cast
+from dataclasses import replace
+from typing import Any, cast
 
-from anyflight._checks import check_exceptions
+from anyflight._checks import check_exceptions, check_instance
+
+from ._store import StoredValue
 
 
 def check_span(value: object, argument: str, *, least: str) -> None:
@@ -39,6 +44,22 @@ def check_error_ttl(value: object) -> None:
     for kind, seconds in cast("Mapping[object, object]", value).items():
         check_exceptions(kind, "each key of error_ttl")
         check_span(seconds, "each value of error_ttl", least="above zero")
+
+
+def checked_stored(stored: object) -> StoredValue[Any]:
+    """Return what a store has returned, or raise what is wrong with it.
+
+    An age below zero is set right: what comes from another machine may have been filled by a clock
+    that is ahead.
+    """
+    check_instance(stored, "what a store returns", StoredValue)
+    found = cast("StoredValue[Any]", stored)
+    for name in ("ttl", "cost"):
+        check_span(getattr(found, name), f"the {name} of a stored value", least="zero or more")
+    age = _number(found.age, "the age of a stored value")
+    if not age < math.inf:  # NaN is to fail too
+        raise ValueError(f"the age of a stored value must be finite, but is {age!r}")
+    return replace(found, age=max(age, 0.0), tags=checked_tags(found.tags))
 
 
 def checked_tags(tags: Iterable[str]) -> frozenset[str]:

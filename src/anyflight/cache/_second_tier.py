@@ -14,6 +14,7 @@ from anyio import move_on_after
 
 from anyflight._errors import shortened
 
+from ._checks import checked_stored
 from ._statistics import Counters
 from ._store import CacheStore, StoredValue
 
@@ -64,7 +65,8 @@ class SecondTier:
     async def read(self, key: Hashable) -> StoredValue[Any] | None:
         """Return what is stored, if anything, and if the store can say."""
         try:
-            return await self.store.get(key)
+            stored = await self.store.get(key)
+            return None if stored is None else checked_stored(stored)
         except Exception:  # noqa: BLE001 - whatever it is: the value can be had without a store
             self._failed("get", key)
             return None
@@ -91,7 +93,7 @@ class SecondTier:
         self._warned = True
         logger.log(
             level,
-            "%s: the store raised in %s of %s, and the cache goes on without it; "
+            "%s: the store failed in %s of %s, and the cache goes on without it; "
             "more of this is logged as DEBUG",
             self._label,
             method,

@@ -33,7 +33,7 @@ class CacheStatistics:
         the key was invalidated or set under way
     :ivar evicted: entries that had to leave because there were ``max_entries``
     :ivar store_hits: flights that found what they needed in the store
-    :ivar store_errors: how often the store raised
+    :ivar store_errors: how often the store raised, or returned what is of no use
     :ivar entries: entries in memory now, also those of errors, and those that have expired and have
         not been taken out yet
     :ivar flights: what the flights of this cache have done, as :class:`Coalescer` counts it
