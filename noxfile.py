@@ -70,7 +70,9 @@ def _install_wheel(session: nox.Session, *groups: str) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests against the wheel, on asyncio, asyncio with uvloop, and Trio."""
     _install_wheel(session, "tests")
-    session.run("pytest", *session.posargs)
+    # A process for each core, at most four; each file in one of them, with its fixtures.
+    parallel = ("--numprocesses", "auto", "--maxprocesses", "4", "--dist", "loadfile")
+    session.run("pytest", *parallel, *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])

@@ -122,8 +122,8 @@ def _wait_for_no_others(open_: Any) -> Any:
 
 def _take_only_what_there_was_when_the_batch_was_ready(go: Any) -> Any:
     def faulty(self: Any, batch: Any) -> None:
-        if batch is self._gathering and batch.limiter is self._slots:
-            self._gathering = None
+        if batch.limiter is self._slots:
+            self._gathering.pop(batch, None)
         go(self, batch)
 
     return faulty
@@ -131,7 +131,7 @@ def _take_only_what_there_was_when_the_batch_was_ready(go: Any) -> Any:
 
 def _wait_for_the_delay_though_a_slot_is_free(give_back_slot: Any) -> Any:
     def faulty(self: Any, batch: Any) -> None:
-        gathering, self._gathering = self._gathering, None
+        gathering, self._gathering = self._gathering, {}
         try:
             give_back_slot(self, batch)
         finally:
@@ -328,7 +328,7 @@ LOADER_FAULTS = (
         1,
         "every loader whose function returns a list",
         _batches,
-        "_outcomes",
+        "outcomes_of",
         _go_by_the_place_of_a_value,
     ),
     Fault(
@@ -336,7 +336,7 @@ LOADER_FAULTS = (
         1,
         "a function that can only raise",
         _batches,
-        "_outcomes",
+        "outcomes_of",
         _raise_the_error_of_a_key_for_all,
     ),
     Fault(

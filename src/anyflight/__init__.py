@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = (
+    "BatchLanded",
     "BatchLoader",
     "BatchLoaderStatistics",
     "CacheStatistics",
@@ -41,6 +42,7 @@ from ._errors import (
     TooManyWaitersError,
 )
 from ._events import (
+    BatchLanded,
     BatchLoaderStatistics,
     CallJoined,
     CallLeft,

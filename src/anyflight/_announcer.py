@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from anyio import current_time
 
-from ._events import CallJoined, CallLeft, FlightLanded, FlightStarted, Instrument
+from ._events import BatchLanded, CallJoined, CallLeft, FlightLanded, FlightStarted, Instrument
 from ._flight import Flight
 from ._outcome import Failure, Outcome
 
@@ -59,6 +59,18 @@ class Announcer:
                 duration=now - began,
             ),
         )
+
+    def batch_opened(self, batch: Flight) -> None:
+        """Take note of when a batch got its first key."""
+        batch.added = current_time()
+
+    def batch_landed(self, batch: Flight, keys: int) -> None:
+        """Tell of the outcome of a batch that had begun."""
+        outcome, began = cast("Outcome[Any]", batch.outcome), cast("float", batch.began)
+        error = outcome.error if isinstance(outcome, Failure) else None
+        delay, duration = began - batch.added, current_time() - began
+        event = BatchLanded(self._name, keys, outcome.kind, error, delay, duration)
+        self._tell("batch_landed", event)
 
     def _tell(self, method: str, event: Any) -> None:
         for instrument in tuple(self._instruments):

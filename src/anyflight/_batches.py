@@ -31,6 +31,7 @@ from typing import Any, TypeVar, cast
 from anyio import CapacityLimiter, Event
 from anyio.lowlevel import checkpoint
 
+from ._announcer import Announcer
 from ._batch import Batch, BatchTable, KeyFlight, KeyTable
 from ._checks import not_awaitable, not_mapping
 from ._deadlines import Deadlines
@@ -47,6 +48,7 @@ class Batches(Leaders):
     """Starts batches, and their leaders."""
 
     __slots__ = (
+        "_announcer",
         "_batching",
         "_delays",
         "_gathering",
@@ -58,10 +60,16 @@ class Batches(Leaders):
     )
 
     def __init__(
-        self, keys: KeyTable, owner: Owner, policies: Policies, batching: Batching
+        self,
+        keys: KeyTable,
+        owner: Owner,
+        policies: Policies,
+        batching: Batching,
+        announcer: Announcer | None,
     ) -> None:
         super().__init__(BatchTable(self._landed), owner, policies)
         self._keys = keys
+        self._announcer = announcer
         self._batching = batching
         #: Those that a key can still go into.
         self._gathering: dict[Batch, None] = {}
@@ -158,6 +166,8 @@ class Batches(Leaders):
         for flight in self._land_keys(batch):
             self._board(flight)
         self._give_back_slot(batch)
+        if self._announcer is not None and batch.began is not None:
+            self._announcer.batch_landed(batch, len(batch.flights))
 
     def _land_keys(self, batch: Batch) -> list[KeyFlight]:
         """Land the flights of the keys, and wake their waiters; return those behind them."""
@@ -205,6 +215,8 @@ class Batches(Leaders):
             self._limiter,
             self._owner.new_event(),
         )
+        if self._announcer is not None:
+            self._announcer.batch_opened(batch)
         self._table.add(batch)
         self._gathering[batch] = None
         return batch

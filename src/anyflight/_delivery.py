@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar, cast
 
 from ._flight import Flight
-from ._outcome import Failing, Value
+from ._outcome import Failing, Missing, Value
 
 V = TypeVar("V")
 
@@ -20,11 +20,10 @@ def deliver(flight: Flight, copy: Callable[[V], V] | None, *, starter: bool, alo
     :param alone: whether no other waiter can get the same error
     """
     outcome = flight.outcome
-    if isinstance(outcome, Value):
-        if copy is None:
-            return cast("V", outcome.value)
+    if isinstance(outcome, Value):  # to be copied: else the caller has returned it
+        copy = cast("Callable[[V], V]", copy)
         return cast("Value[V]", outcome).to_return(copy, starter=starter, alone=flight.waiters == 1)
-    error = cast("Failing", outcome).to_raise(flight.key, alone=alone)
+    error = cast("Failing | Missing", outcome).to_raise(flight.key, alone=alone)
     context = error.__context__
     try:
         raise error

@@ -4,6 +4,7 @@
 # whoever uses it, in the module that these classes say they are from, which is the package.
 
 __all__ = (
+    "BatchLanded",
     "BatchLoaderStatistics",
     "CallJoined",
     "CallLeft",
@@ -160,7 +161,7 @@ class BatchLoaderStatistics:
 class FlightStarted:
     """A call started a flight.
 
-    :ivar coalescer: the name of the coalescer
+    :ivar coalescer: the name of the coalescer, batch loader or cache
     :ivar key: the key of the flight
     :ivar queued: whether it waits for the running flight of its key to end
     """
@@ -174,7 +175,7 @@ class FlightStarted:
 class CallJoined:
     """A call joined a flight.
 
-    :ivar coalescer: the name of the coalescer
+    :ivar coalescer: the name of the coalescer, batch loader or cache
     :ivar key: the key of the flight
     :ivar waiters: how many calls wait for it now, this one included
     """
@@ -188,7 +189,7 @@ class CallJoined:
 class CallLeft:
     """A call left a flight before its landing: cancelled, timed out, or for a `DeadlockError`.
 
-    :ivar coalescer: the name of the coalescer
+    :ivar coalescer: the name of the coalescer, batch loader or cache
     :ivar key: the key of the flight
     :ivar waiters: how many calls wait for it now; with none left the flight is abandoned
     """
@@ -202,10 +203,11 @@ class CallLeft:
 class FlightLanded:
     """A flight ended.
 
-    :ivar coalescer: the name of the coalescer
+    :ivar coalescer: the name of the coalescer, batch loader or cache
     :ivar key: the key of the flight
     :ivar outcome: how it ended
-    :ivar error: what the work raised, if it failed: the original, to be read and not to be changed
+    :ivar error: what the work raised, if it failed: the original, to be read and not to be changed.
+        None if a batch had no value for the key
     :ivar waiters: how many calls get the outcome
     :ivar delay: seconds from the start of the flight to the call of its function, or to the landing
         if that never happened: the time in the queue, for a token of the limiter, and for the task
@@ -221,8 +223,32 @@ class FlightLanded:
     duration: float
 
 
+@dataclass(frozen=True, slots=True)
+class BatchLanded:
+    """A batch ended, whose function was called; each of its keys has landed before.
+
+    :ivar coalescer: the name of the loader
+    :ivar keys: how many keys it had
+    :ivar outcome: how it ended. One that succeeded may have had keys that failed
+    :ivar error: what the batch function raised, if it did: the original, to be read and not to be
+        changed
+    :ivar delay: seconds from its first key to the call of the function: for more keys, for a slot,
+        for a token of the limiter, and for the task
+    :ivar duration: seconds from the call of the function to the landing
+    """
+
+    coalescer: str
+    keys: int
+    outcome: FlightOutcome
+    error: Exception | None
+    delay: float
+    duration: float
+
+
 class Instrument:
-    """Told of what happens in a coalescer. Override what you need; each method here does nothing.
+    """Told of what happens in a coalescer, a batch loader or a cache.
+
+    Override what you need; each method here does nothing.
 
     The methods are called in the event loop, in the middle of the coalescer's own work: they must
     be quick, and may not wait. One that raises harms no flight: it is logged once, and that
@@ -242,3 +268,6 @@ class Instrument:
 
     def flight_landed(self, event: FlightLanded) -> None:
         """Take note of the end of a flight; its waiters have not woken yet."""
+
+    def batch_landed(self, event: BatchLanded) -> None:
+        """Take note of the end of a batch of a `BatchLoader`."""

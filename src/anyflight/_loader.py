@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ("BatchLoader",)
 
-from collections.abc import Awaitable, Callable, Container, Hashable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from sys import get_asyncgen_hooks
 from types import TracebackType
 from typing import Generic, Literal, Self, TypeVar
@@ -16,15 +16,17 @@ from ._announcer import Announcer
 from ._batch import KeyFlight, KeyTable
 from ._batches import Batches
 from ._checks import check_hashable, checked_keys
+from ._collecting import Copy, Flights, Joined, gather, settle
 from ._deadlock import Waits, flying, wait_within
 from ._delivery import deliver
 from ._events import BatchLoaderStatistics, FlightInfo, Instrument
-from ._outcome import Missing, Value
+from ._outcome import Value
 from ._owner import Owner
 from ._policies import Batching, Policies
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+R = TypeVar("R")
 
 
 class BatchLoader(Generic[K, V]):
@@ -81,7 +83,7 @@ class BatchLoader(Generic[K, V]):
     :param context: the context variables that the batch function sees: a copy of those of the
         ``"caller"`` whose key was the first, or of those that were set when the loader was opened,
         the ``"owner"``'s
-    :param instruments: told of the flight of each key, see :class:`Instrument`
+    :param instruments: told of the flight of each key, and of batches; see :class:`Instrument`
     :param flight_timeout: how many seconds a batch may take from its take-off, the time in which it
         waits for a token of the limiter included; see :class:`Coalescer`
     :param limiter: bounds how many leaders run work at once, of all that share it
@@ -119,7 +121,7 @@ class BatchLoader(Generic[K, V]):
         self._owner = Owner(f"{type(self).__name__} {name!r}")
         observer = Announcer(name, policies.instruments) if policies.instruments else None
         self._table = KeyTable(keep_abandoned=True, observer=observer)
-        self._batches = Batches(self._table, self._owner, policies, batching)
+        self._batches = Batches(self._table, self._owner, policies, batching, observer)
 
     def __repr__(self) -> str:
         return f"<{self._owner}, {len(self._table)} in flight>"
@@ -200,10 +202,29 @@ class BatchLoader(Generic[K, V]):
         """Return the values for ``keys``, in their order; those that have none are left out.
 
         It is as if each distinct key were loaded by a `load` of its own, and at the first error, in
-        the order of the keys, the others were cancelled.
+        the order of the keys, the others were cancelled. So if this call is cancelled, it leaves
+        the flight of each key, and nobody else notices. It is a checkpoint without keys, too.
 
         :raises Exception: as `load`, but no :exc:`MissingKeyError`
         """
+        return await self._wait_for(keys, gather, fresh=fresh)
+
+    async def load_each(self, keys: Iterable[K], *, fresh: bool = False) -> dict[K, V | Exception]:
+        """Return for each of ``keys``, in their order, its value or its error; raise none of these.
+
+        Otherwise as `load_many`. For a key that has no value the error is a
+        :exc:`MissingKeyError`. No value is an exception, since a batch function returns those for
+        keys that have failed.
+        """
+        return await self._wait_for(keys, settle, fresh=fresh)
+
+    async def _wait_for(
+        self,
+        keys: Iterable[K],
+        collect: Callable[[Flights[K], Joined, Copy[V] | None], Awaitable[dict[K, R]]],
+        *,
+        fresh: bool,
+    ) -> dict[K, R]:
         distinct = checked_keys(keys)
         if get_asyncgen_hooks()[0] is not self._owner.hook:
             await self._owner.admit()
@@ -216,10 +237,9 @@ class BatchLoader(Generic[K, V]):
         flight: KeyFlight | None = None
         try:
             self._batches.ask_for(distinct, flights, joined, fresh=fresh)
-            if flying.get(None) is None:
-                return await self._gather(flights, joined)
             with Waits(tuple(flights.values())):
-                return await self._gather(flights, joined)
+                await next(iter(flights.values())).landing.wait()  # a checkpoint, whatever comes
+                return await collect(flights, joined, self._copy)
         except BaseException:  # this waiter leaves, and nobody else is touched
             for flight in flights.values():
                 self._batches.leave_key(flight)
@@ -228,29 +248,6 @@ class BatchLoader(Generic[K, V]):
         finally:
             flights.clear()  # the same
             joined.clear()
-
-    async def _gather(
-        self, flights: Mapping[K, KeyFlight], joined: Container[KeyFlight]
-    ) -> dict[K, V]:
-        """Wait for the flights, and return the values."""
-        found: dict[K, V] = {}
-        flight: KeyFlight | None = None
-        await next(iter(flights.values())).landing.wait()  # a checkpoint, whatever comes
-        try:
-            for key, flight in flights.items():
-                if flight.outcome is None:
-                    await flight.landing.wait()
-                if type(flight.outcome) is Value and self._copy is None:
-                    found[key] = flight.outcome.value
-                elif type(flight.outcome) is not Missing:
-                    starter = flight not in joined
-                    found[key] = deliver(flight, self._copy, starter=starter, alone=False)
-        except BaseException:
-            found.clear()  # as in `load`
-            raise
-        finally:
-            flight = None
-        return found
 
     def forget(self, key: K) -> bool:
         """Detach the flight of ``key`` if its batch runs, so that the next call loads it anew.

@@ -156,22 +156,18 @@ class Missing:
     __slots__ = ()
     kind: ClassVar = FlightOutcome.FAILED
 
-    def matches(self, types: type[Exception] | tuple[type[Exception], ...]) -> bool:
-        """Whether waiters get an error of one of these classes."""
-        return issubclass(MissingKeyError, types)
-
     def to_raise(self, key: Hashable, *, alone: bool) -> Exception:  # noqa: ARG002 - as of Failure
         """Return what a waiter shall raise."""
         return MissingKeyError(f"there is no value for key {shortened(key)}", key)
 
 
-#: How a flight ends that brings no value.
-Failing: TypeAlias = Failure | Cancellation | Expiry | Missing
-Outcome: TypeAlias = Value[V] | Failing
+#: How a flight ends whose work has not been done.
+Failing: TypeAlias = Failure | Cancellation | Expiry
+Outcome: TypeAlias = Value[V] | Failing | Missing
 
 OWNER_GONE = Cancellation("its owner was cancelled, or left by an error")
 
-
+#: In place of the value of a key that a batch function returned nothing for.
 MISSING = object()
 
 

@@ -11,7 +11,7 @@ import anyio.to_thread
 import pytest
 
 from anyflight import ReadThroughCache
-from tests.cache.getting import Source, assert_settled, fill
+from tests.cache.getting import SlowStore, Source, assert_settled, fill
 
 NUMBERS = ("ttl", "stale_while_revalidate", "stale_if_error", "refresh_ahead", "ttl_jitter")
 
@@ -34,6 +34,8 @@ def test_what_is_no_number(name: str, value: Any) -> None:
     ("options", "message"),
     [
         ({"ttl": 0}, "ttl must be above zero"),
+        ({"ttl": 10**400}, "ttl is too large: for no limit, give math.inf"),
+        ({"error_ttl": {KeyError: 10**400}}, "each value of error_ttl is too large"),
         ({"ttl_jitter": 1.01}, "ttl_jitter must be from 0 to 1"),
         ({"refresh_ahead": math.inf}, "refresh_ahead must be finite"),
         ({"max_entries": 0}, "max_entries must be one or more, not 0"),
@@ -50,8 +52,8 @@ def test_a_value_that_is_out_of_range(options: dict[str, Any], message: str) -> 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"max_entries": None}, "max_entries must be a whole number"),
-        ({"max_entries": 1.5}, "max_entries must be a whole number"),
+        ({"max_entries": None}, "max_entries must be a whole number, not an object of type None"),
+        ({"max_entries": 1.5}, "max_entries must be a whole number, not an object of type float"),
         ({"error_ttl": 5}, "error_ttl must be a mapping"),
         ({"error_ttl": {"KeyError": 1}}, "each key of error_ttl must be a subclass of Exception"),
         ({"error_ttl": {KeyboardInterrupt: 1}}, "each key of error_ttl must be a subclass of"),
@@ -81,9 +83,15 @@ def test_a_mapping_that_is_changed_afterwards_changes_nothing() -> None:
 class TestCalls:
     pytestmark = pytest.mark.anyio
 
+    async def test_a_ttl_that_is_next_to_nothing(self) -> None:
+        async with ReadThroughCache[int, int](ttl=math.nextafter(0, 1)) as cache:
+            await fill(cache, 1, 2)
+            await fill(cache, 1, 3)
+
     @pytest.mark.parametrize("key", [[], {}, ([],)])
-    async def test_an_unhashable_key(self, key: Any) -> None:
-        async with ReadThroughCache[Any, Any](ttl=10) as cache:
+    @pytest.mark.parametrize("store", [None, SlowStore()])
+    async def test_an_unhashable_key(self, key: Any, store: SlowStore | None) -> None:
+        async with ReadThroughCache[Any, Any](ttl=10, store=store) as cache:
             with pytest.raises(TypeError, match="the key must be hashable"):
                 await cache.get(key, Source())
             with pytest.raises(TypeError, match="the key must be hashable"):
@@ -94,7 +102,8 @@ class TestCalls:
                 await cache.invalidate(key)
             with pytest.raises(TypeError, match="the key must be hashable"):
                 cache.peek(key)
-            assert cache.statistics().flights.flights == 0
+            now = cache.statistics()
+            assert (now.misses, now.flights.flights) == (0, 0)
             assert_settled(cache)
 
     async def test_a_type_error_in_the_comparison_of_keys_is_left_as_it_is(self) -> None:

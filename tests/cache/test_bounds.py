@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import weakref
+from itertools import chain
 from random import Random
 from typing import Any
 
@@ -27,7 +28,15 @@ NEVER = -math.inf
 
 
 def entry(gone: float = math.inf, tags: str = "") -> Entry:
-    return Entry("value", gone, NEVER, gone, 0.0, 0.0, frozenset(tags))
+    return Entry(
+        value="value",
+        expires=gone,
+        stale_until=NEVER,
+        spare_until=gone,
+        cost=0.0,
+        early=0.0,
+        tags=frozenset(tags),
+    )
 
 
 class TestMemory:
@@ -135,6 +144,16 @@ class TestDepartures:
         departures.clear()
         assert departures.due(1000, 5) == []
         assert len(departures) == 0
+
+    def test_each_is_due_once(self) -> None:
+        departures = Departures(10.0)
+        for key in range(40):
+            departures.add(key, 5)
+        taken = [departures.due(1000, 16) for _ in range(4)]
+        assert [*map(len, taken)] == [16, 16, 8, 0]
+        assert {*chain(*taken)} == {*range(40)}
+        departures.discard(1, 5)
+        assert departures._keys == {}
 
 
 class TestEviction:

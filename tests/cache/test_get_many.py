@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,7 +63,7 @@ async def test_what_is_in_memory_is_not_loaded_and_the_rest_is_loaded_together(
         assert batches.keys == [[3, 1]]
         assert await cache.get(1, Source()) == "1 of batch 1"
         now = cache.statistics()
-        assert (now.hits, now.misses, now.flights.flights) == (2, 3, 2)
+        assert (now.hits, now.misses, now.flights.flights) == (2, 3, 1)
         await cache.invalidate_tag("a")
         assert [cache.peek(key) for key in (1, 2, 3)] == [None, "two", None]
         assert_settled(cache)
@@ -191,13 +192,29 @@ class TestErrors:
         async with BatchLoader(batches) as loader, Cache(ttl=10, error_ttl={KeyError: 5}) as cache:
             with pytest.raises(ValueError, match="two"):
                 await cache.get_many([1, 2, 3], loader)
-            assert cache.statistics().entries == 0
-            with pytest.raises(KeyError, match="three"):
+            assert cache.peek(1) == "1 of batch 1", "which is kept all the same"
+            with pytest.raises(KeyError, match="three"):  # and so is this
                 await cache.get(3, loader.load, 3)
-            with pytest.raises(KeyError, match="three"):  # this one is kept
+            with pytest.raises(KeyError, match="three"):
                 await cache.get_many([1, 3], loader)
-            assert len(batches.keys) == 2
+            assert await cache.get_many([1], loader) == {1: "1 of batch 1"}
+            assert len(batches.keys) == 1
             assert_settled(cache)
+
+    async def test_one_limiter_may_bound_the_loader_and_the_cache(self, batches: Batches) -> None:
+        """A call that waits for the loader holds no token that a batch would need."""
+        limiter = anyio.CapacityLimiter(1)
+        loader = BatchLoader(batches, limiter=limiter)
+        found: list[dict[Any, Any]] = []
+
+        async def call(*keys: int) -> None:
+            found.append(await cache.get_many(keys, loader))
+
+        async with loader, Cache(ttl=10, limiter=limiter) as cache:
+            async with anyio.create_task_group() as tasks:
+                for key in range(0, 12, 2):
+                    tasks.start_soon(call, key, key + 1)
+        assert sorted(key for each in found for key in each) == [*range(12)]
 
     async def test_values_stand_in_for_an_error_if_there_is_one_for_each_key(
         self, clock: HandClock, batches: Batches
@@ -291,6 +308,76 @@ class TestInvalidating:
                 await cache.get_many([1], loader)
                 assert len(cache._loaders) == 1
             assert len(cache._loaders) == 0
+
+    async def test_what_a_loader_began_before_it_was_known_is_not_joined_either(
+        self, batches: Batches
+    ) -> None:
+        async with (
+            BatchLoader(batches) as loader,
+            Cache(ttl=10) as cache,
+            anyio.create_task_group() as tasks,
+        ):
+            batches.shut()
+            before = await start_call(tasks, lambda: loader.load(1))
+            await cache.invalidate(1)
+            after = await start_many(tasks, cache, [1], loader)
+            batches.gate.set()
+            await settle()
+            assert before.value == "1 of batch 1"
+            assert after.value == {1: "1 of batch 2"}
+            assert cache.peek(1) == "1 of batch 2"
+            assert_settled(cache)
+
+    async def test_a_loader_that_is_open_elsewhere_by_now_does_not_get_in_the_way(
+        self, batches: Batches
+    ) -> None:
+        loader, opened, done = BatchLoader(batches), threading.Event(), threading.Event()
+
+        async def elsewhere() -> None:
+            async with loader:
+                opened.set()
+                await anyio.to_thread.run_sync(done.wait)
+
+        thread = threading.Thread(target=anyio.run, args=(elsewhere,))
+        async with Cache(ttl=10) as cache, Cache(ttl=10) as other:
+            async with loader:
+                await cache.get_many([1], loader)
+            thread.start()
+            opened.wait()
+            try:
+                for each in (cache, other):
+                    with pytest.raises(RuntimeError, match="another event loop"):
+                        await each.get_many([2], loader)
+                    await each.set(1, "set")
+                    assert each.peek(1) == "set"
+                    await each.invalidate(1)
+                    await each.invalidate_tag("a")
+                    await each.clear()
+            finally:
+                done.set()
+                thread.join()
+
+    @pytest.mark.parametrize("first", ["fresh", "batch"])
+    async def test_nothing_from_before_a_fresh_call_is_kept_after_it(
+        self, batches: Batches, first: str
+    ) -> None:
+        work = Work()
+        async with (
+            BatchLoader(batches) as loader,
+            Cache(ttl=10) as cache,
+            anyio.create_task_group() as tasks,
+        ):
+            batches.shut()
+            await start_many(tasks, cache, [1], loader)
+            fresh = await start_get(tasks, cache, 1, work, "fresh", fresh=True)
+            after = await start_many(tasks, cache, [1], loader)
+            for go in (work.go, batches.gate) if first == "fresh" else (batches.gate, work.go):
+                go.set()
+                await settle()
+            assert fresh.value == "fresh"
+            assert after.value == {1: "1 of batch 2"}
+            assert cache.peek(1) == "1 of batch 2"  # which began last
+            assert_settled(cache)
 
 
 class TestStore:
@@ -412,13 +499,14 @@ async def test_what_was_loading_before_another_began_does_not_take_its_place(
 async def test_what_was_joined_is_kept_till_what_began_later_is_there(
     batches: Batches, clock: HandClock
 ) -> None:
-    batches.shut()
     work = Work()
     async with (
         BatchLoader(batches) as loader,
         Cache(ttl=10) as cache,
         anyio.create_task_group() as tasks,
     ):
+        await cache.get_many([2], loader)  # from now on what others load is joined
+        batches.shut()
         loading = await start_call(tasks, lambda: loader.load(1))
         clock.advance(1)
         later = await start_get(tasks, cache, 1, work, "later")
@@ -426,7 +514,7 @@ async def test_what_was_joined_is_kept_till_what_began_later_is_there(
         second = await start_many(tasks, cache, [1], loader)
         batches.gate.set()
         await settle()
-        assert loading.value == second.value[1] == cache.peek(1) == "1 of batch 1"
+        assert loading.value == second.value[1] == cache.peek(1) == "1 of batch 2"
         work.go.set()
         await settle()
         assert later.value == cache.peek(1) == "later"
@@ -443,3 +531,19 @@ async def change(cache: Cache, way: str) -> None:
             await cache.clear()
         case _:
             await cache.set(1, "set")
+
+
+async def test_what_others_have_loaded_while_the_store_was_asked_is_not_loaded_again(
+    clock: HandClock, batches: Batches
+) -> None:
+    store = GatedStore(clock.current_time)
+    store.gates["get"] = anyio.Event()
+    loader = BatchLoader(batches)
+    async with loader, Cache(ttl=10, store=store) as cache, anyio.create_task_group() as tasks:
+        first = await start_many(tasks, cache, [1, 2], loader)
+        await cache.set(1, "set meanwhile")
+        store.gates["get"].set()
+        await settle()
+        assert first.value == {1: "set meanwhile", 2: "2 of batch 1"}
+        assert batches.keys == [[2]]
+        assert_settled(cache)

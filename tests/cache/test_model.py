@@ -43,6 +43,7 @@ class Known:
     error: str | None = None
     error_until: float = -math.inf
     quiet_until: float = -math.inf
+    tags: frozenset[str] = frozenset()
 
 
 class Model:
@@ -88,12 +89,21 @@ class Model:
         self.executions += 1
         outcome = f"{mode} {self.executions}"
         if mode == "value":
-            self.known[key] = Known(outcome, self.now + TTL)
+            self.known[key] = Known(outcome, self.now + TTL, tags=tags_of(key))
         elif mode == "kept error":
             known = self.known.setdefault(key, Known())
+            known.tags |= tags_of(key)
             known.error = outcome
             known.error_until = known.quiet_until = self.now + KEPT
         return outcome
+
+    def invalidate_tag(self, tag: str) -> None:
+        self.known = {key: known for key, known in self.known.items() if tag not in known.tags}
+
+
+def tags_of(key: str) -> frozenset[str]:
+    """Return the tags that are given with each call for a key."""
+    return frozenset({f"tag {key}", "both"})
 
 
 class Both:
@@ -121,23 +131,19 @@ class Both:
         match step:
             case ("get", key, mode, fresh):
                 try:
-                    got = await cache.get(
-                        key, self.work, mode, fresh=fresh, tags=[f"tag {key}", "both"]
-                    )
+                    got = await cache.get(key, self.work, mode, fresh=fresh, tags=tags_of(key))
                 except (KeptError, OtherError) as exc:
                     got = str(exc)
                 assert got == model.get(key, mode, fresh=fresh)
             case ("set", key):
                 await cache.set(key, f"set {key}", tags=["both"])
-                model.known[key] = Known(f"set {key}", model.now + TTL)
+                model.known[key] = Known(f"set {key}", model.now + TTL, tags=frozenset({"both"}))
             case ("invalidate", key):
                 await cache.invalidate(key)
                 model.known.pop(key, None)
             case ("invalidate tag", tag):
-                before = set(cache._memory.tagged(tag))
                 await cache.invalidate_tag(tag)
-                for key in before:
-                    model.known.pop(key, None)
+                model.invalidate_tag(tag)
             case ("clear",):
                 await cache.clear()
                 model.known.clear()

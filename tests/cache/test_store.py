@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
 
-from anyflight import ReadThroughCache, StoredValue
+from anyflight import BatchLoader, ReadThroughCache, StoredValue
 from tests.cache.getting import GatedStore, Source, assert_settled, fill, start_call, start_get
 from tests.support import CANCELLED, HandClock, Work, settle
 
@@ -174,6 +174,37 @@ class TestReading:
             clock.now = 12
             assert await cache.get(1, source) == 1
 
+    @pytest.mark.parametrize("first", ["read", "load"])
+    async def test_nor_does_what_is_read_there_overtake_what_is_being_loaded(
+        self, store: GatedStore, first: str
+    ) -> None:
+        work = Work()
+        store.kept[1] = stored("old")
+
+        async def load(keys: list[int]) -> dict[int, Any]:
+            return {key: await work("new") for key in keys}
+
+        async with (
+            BatchLoader(load) as loader,
+            Cache(ttl=5, store=store) as cache,
+            anyio.create_task_group() as tasks,
+        ):
+            loading = await start_call(tasks, lambda: cache.get_many([1], loader, fresh=True))
+            store.gates["get"] = anyio.Event()
+            reading = await start_get(tasks, cache, 1, Source())
+            for go in (
+                (store.gates.pop("get"), work.go)
+                if first == "read"
+                else (work.go, store.gates.pop("get"))
+            ):
+                go.set()
+                await settle()
+            assert loading.value == {1: "new"}
+            assert reading.value == "old"
+            assert cache.peek(1) == "new"
+            assert store.kept[1][0].value == "new"
+            assert_settled(cache)
+
 
 class TestFresh:
     async def test_a_fresh_call_does_not_ask_the_store(self, store: GatedStore) -> None:
@@ -225,7 +256,46 @@ class TestFailing:
         (record,) = caplog.records
         assert record.levelname == "WARNING"
         message = record.getMessage()
-        assert message.startswith("ReadThroughCache 'users': the store raised in get of 1")
+        assert message.startswith("ReadThroughCache 'users': the store failed in get of 1")
+
+    @pytest.mark.parametrize(
+        "returned",
+        [
+            ("value", 10),
+            False,
+            StoredValue[Any](value=1, ttl=math.nan),
+            StoredValue[Any](value=1, ttl=10, cost=-1),
+            StoredValue[Any](value=1, ttl=math.inf, age=math.inf),
+            StoredValue[Any](value=1, ttl=10, age=cast("Any", None)),
+            StoredValue[Any](value=1, ttl=10, tags=cast("Any", None)),
+            StoredValue[Any](value=1, ttl=10, tags=cast("Any", [1])),
+        ],
+    )
+    async def test_nor_does_one_that_returns_what_is_of_no_use(
+        self, store: GatedStore, monkeypatch: pytest.MonkeyPatch, returned: Any
+    ) -> None:
+        async def get(_key: int) -> Any:
+            return returned
+
+        monkeypatch.setattr(store, "get", get)
+        async with Cache(ttl=10, store=store, refresh_ahead=1) as cache:
+            assert await cache.get(1, Source()) == 1
+            await cache.invalidate(1)
+            assert cache.statistics().store_errors == 1
+            assert_settled(cache)
+
+    async def test_what_another_clock_says_and_tags_in_a_list_are_set_right(
+        self, clock: HandClock, store: GatedStore
+    ) -> None:
+        source = Source()
+        store.kept[1] = stored("ahead", age=-5, tags=cast("Any", ["a", "a"]))
+        async with Cache(ttl=10, store=store) as cache:
+            assert await cache.get(1, source) == "ahead"
+            clock.now = 10
+            assert cache.peek(1) is None
+            await cache.invalidate_tag("a")
+            assert cache.statistics().entries == 0
+            assert_settled(cache)
 
     async def test_an_invalidation_that_the_store_refuses_is_raised_and_memory_is_clean(
         self, store: GatedStore
@@ -360,28 +430,22 @@ class TestInvalidating:
             assert cache.peek(1) is cache.peek(2) is None
             assert_settled(cache)
 
-    @pytest.mark.parametrize("way", ["get", "set"])
-    async def test_until_it_is_deleted_again_nobody_reads_it(
-        self, store: GatedStore, way: str
-    ) -> None:
-        store.gates["set"] = anyio.Event()
-        source = Source()
+    @pytest.mark.parametrize("writer", ["flight", "set"])
+    async def test_until_then_nobody_reads_it(self, store: GatedStore, writer: str) -> None:
+        store.gates = {"set": anyio.Event()}
         async with Cache(ttl=10, store=store) as cache, anyio.create_task_group() as tasks:
-            before = await start_call(
-                tasks, lambda: cache.get(1, source) if way == "get" else cache.set(1, "old")
-            )
+            if writer == "flight":
+                await start_get(tasks, cache, 1, Source())
+            else:
+                await start_call(tasks, lambda: cache.set(1, 1))
             await cache.invalidate(1)
-            store.gates["delete"] = gate = anyio.Event()
-            store.gates.pop("set").set()
+            store.gates["delete"] = anyio.Event()
+            store.gates.pop("set").set()  # it arrives after the first deletion
             await settle()
-            assert 1 in store.kept  # too late, and about to be deleted
-            work = Work()
-            work.go.set()
-            after = await start_get(tasks, cache, 1, work, "new")
-            gate.set()
+            late, found = store.kept[1][0].value, await cache.get(1, returned, "new")
+            store.gates.pop("delete").set()
             await settle()
-            assert before.value == (1 if way == "get" else None)
-            assert after.value == "new"
+            assert (late, found, cache.peek(1)) == (1, "new", "new")
             assert_settled(cache)
 
     async def test_so_it_is_if_everybody_left_meanwhile(
@@ -434,6 +498,10 @@ class TestInvalidating:
             await one.invalidate(1)
             assert await one.get(1, source) == 2
             assert await two.get(1, source) == 1  # from its own memory
+
+
+async def returned(value: Any) -> Any:
+    return value
 
 
 async def change(cache: Cache, way: str) -> None:

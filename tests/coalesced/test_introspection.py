@@ -7,6 +7,7 @@ import doctest
 import inspect
 import pickle
 import pydoc
+import re
 import sys
 from abc import ABC, abstractmethod
 from functools import partial
@@ -19,6 +20,11 @@ from anyflight import CoalescedFunction, Coalescer, FlightCancelledError, coales
 from anyflight._call_key import CallKey
 
 users = Coalescer[Any, Any](name="users")
+
+
+def shown(value: object) -> str:
+    """Return what names a test: the same in every process, so without an address."""
+    return re.sub(r" object at 0x[0-9a-fA-F]+", "", repr(value))
 
 
 @coalesced
@@ -68,7 +74,7 @@ CALLABLES: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("function", CALLABLES, ids=repr)
+@pytest.mark.parametrize("function", CALLABLES, ids=shown)
 def test_it_is_known_to_be_async_by_every_test_in_use(function: Any) -> None:
     assert inspect.iscoroutinefunction(function)
     assert inspect.iscoroutinefunction(partial(function, 1))
@@ -92,7 +98,7 @@ def test_it_is_async_itself() -> None:
         (Service.class_method, "(user_id: 'int') -> 'str'"),
         (Service.static_method, "(user_id: 'int') -> 'str'"),
     ],
-    ids=repr,
+    ids=shown,
 )
 def test_it_has_the_signature_of_the_function(function: Any, signature: str) -> None:
     assert str(inspect.signature(function)) == signature
@@ -144,7 +150,7 @@ def test_doctest_finds_its_examples() -> None:
     assert doctest.DocTestRunner().run(found).failed == 0
 
 
-@pytest.mark.parametrize("function", [fetch, Service.method, Service.static_method], ids=repr)
+@pytest.mark.parametrize("function", [fetch, Service.method, Service.static_method], ids=shown)
 def test_it_is_pickled_by_name_and_copied_as_itself(function: Any) -> None:
     assert pickle.loads(pickle.dumps(function)) is function
     assert copy.copy(function) is function

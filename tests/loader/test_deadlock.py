@@ -10,9 +10,9 @@ from typing import Any
 import anyio
 import pytest
 
-from anyflight import BatchLoader, Coalescer, DeadlockError, _deadlock
+from anyflight import BatchLoader, Coalescer, DeadlockError, FlightTimeoutError, _deadlock
 from tests.loader.batching import LoadBatch, ask, assert_idle
-from tests.support import settle
+from tests.support import HandClock, settle
 
 pytestmark = pytest.mark.anyio
 Inner = Callable[[list[int]], Awaitable[Any]]
@@ -160,6 +160,77 @@ async def test_law_8_a_deadlock_error_that_the_work_lets_out_ties_no_cycle(many:
             assert reference() is None
         finally:
             gc.enable()
+
+
+async def test_law_11_a_task_that_outlives_its_batch_waits_for_whom_it_likes() -> None:
+    async def load_batch(keys: list[int]) -> dict[int, int]:
+        if keys == [1]:
+            tasks.start_soon(later)
+        return dict.fromkeys(keys, 0)
+
+    async def later() -> None:
+        await go.wait()
+        found.append(await loader.load(2))
+        found.append(await loader.load_many([1, 2]))
+
+    go = anyio.Event()
+    found: list[Any] = []
+    async with BatchLoader(load_batch) as loader, anyio.create_task_group() as tasks:
+        await loader.load(1)
+        await settle()
+        go.set()
+        await settle()
+        assert found == [0, {1: 0, 2: 0}]
+
+
+async def test_law_11_work_that_goes_on_after_its_deadline_is_waited_for_by_nobody(
+    clock: HandClock,
+) -> None:
+    async def load_batch(keys: list[int]) -> dict[int, int]:
+        if keys == [1]:
+            with anyio.CancelScope(shield=True):
+                await go.wait()
+                found.append(await loader.load(2))
+        return dict.fromkeys(keys, 0)
+
+    go = anyio.Event()
+    found: list[int] = []
+    loader = BatchLoader(load_batch, flight_timeout=1, max_concurrent_batches=1)
+    async with loader, anyio.create_task_group() as tasks:
+        (late,) = await ask(tasks, loader, 1)
+        clock.advance(1)
+        await settle()
+        assert isinstance(late.outcome, FlightTimeoutError)
+        go.set()
+        await settle()
+        assert found == [0]
+    assert_idle(loader)
+
+
+async def test_law_11_a_search_that_is_interrupted_leaves_no_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Interrupt(Exception):
+        """As KeyboardInterrupt, which would stop the event loop of asyncio."""
+
+    def circle(caller: Any, flights: Any) -> Any:
+        raise Interrupt
+
+    async def load_batch(keys: list[int]) -> dict[int, int]:
+        if keys == [1]:
+            (batch,) = loader._batches._table
+            for call in (lambda: loader.load(2), lambda: loader.load_many([2, 3])):
+                with pytest.raises(Interrupt):
+                    await call()
+                waits.append(len(batch.waits))
+        return dict.fromkeys(keys, 0)
+
+    monkeypatch.setattr(_deadlock, "_circle", circle)
+    waits: list[int] = []
+    async with BatchLoader(load_batch) as loader:
+        assert await loader.load(1) == 0
+    assert waits == [0, 0]
+    assert_idle(loader)
 
 
 async def test_law_11_a_fresh_call_for_a_key_of_its_own_batch() -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from anyflight import BatchLoader, CoalescerError, MissingKeyError
 from tests.loader.batching import LoadBatch, ask, ask_many, assert_idle
-from tests.support import settle
+from tests.support import CANCELLED, WAYS, Caller, settle
 
 pytestmark = pytest.mark.anyio
 
@@ -107,6 +107,55 @@ async def test_law_8_no_cycle_keeps_what_the_frames_of_the_work_hold() -> None:
                 assert reference() is None
             finally:
                 gc.enable()
+
+
+async def test_load_each_returns_errors_beside_values() -> None:
+    error = ValueError("odd")
+    work = LoadBatch(answer=lambda key: error if key % 2 else key, absent=[4])
+    loader = BatchLoader[int, Any](work, max_batch_size=2)
+    async with loader, anyio.create_task_group() as tasks:
+        caller = Caller()
+        tasks.start_soon(caller.run, "scope", lambda: loader.load_each([3, 2, 1, 4, 3]))
+        await settle()
+        (one,) = await ask(tasks, loader, 1)
+        work.release()
+    found = caller.value
+    assert [*found] == [3, 2, 1, 4]
+    assert found[2] == 2
+    assert isinstance(found[4], MissingKeyError)
+    assert [repr(found[3]), repr(found[1])] == ["ValueError('odd')"] * 2
+    assert len({id(each) for each in (found[3], found[1], one.outcome, error)}) == 4
+    assert_idle(loader)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_load_each_leaves_its_keys_when_it_is_cancelled(way: str) -> None:
+    work = LoadBatch()
+    loader = BatchLoader[int, Any](work, max_batch_size=2)
+    async with loader, anyio.create_task_group() as tasks:
+        caller = Caller()
+        tasks.start_soon(caller.run, way, lambda: loader.load_each([1, 2, 3]))
+        await settle()
+        work.gates[[*map(len, work.batches)].index(2)].set()
+        await settle()
+        caller.cancel()
+        await settle()
+        assert caller.outcome is CANCELLED
+        assert work.cancelled == 1
+    assert_idle(loader)
+
+
+async def test_load_each_copies_for_those_who_joined() -> None:
+    work = LoadBatch(answer=lambda key: [key])
+    loader = BatchLoader[int, list[int]](work, copy=copy.copy)
+    async with loader, anyio.create_task_group() as tasks:
+        (one,) = await ask(tasks, loader, 1)
+        caller = Caller()
+        tasks.start_soon(caller.run, "scope", lambda: loader.load_each([1, 2]))
+        await settle()
+        work.release()
+    assert caller.value == {1: [1], 2: [2]}
+    assert caller.value[1] is not one.value
 
 
 async def test_an_error_of_load_many_that_is_kept_keeps_no_values() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from anyflight import BatchLoader, FlightCancelledError
 from anyflight._batch import KeyFlight, KeyTable
+from anyflight._batches import Batches
 from anyflight._outcome import Cancellation
 from tests.loader.batching import LoadBatch, ask, ask_many, assert_idle
 from tests.support import CANCELLED, WAYS, Caller, HandClock, settle
@@ -180,6 +181,24 @@ async def test_law_10_an_interrupt_in_the_midst_of_a_landing_wakes_everybody(
                 work.release()
                 await anyio.sleep_forever()
     assert [type(caller.outcome) for caller in callers] == [FlightCancelledError] * 3
+
+
+@pytest.mark.anyio
+async def test_law_10_an_interrupt_before_a_key_is_in_a_batch_comes_out_as_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Interrupt(BaseException):
+        """As KeyboardInterrupt, which would stop the event loop of asyncio."""
+
+    def board(batches: Batches, flight: KeyFlight) -> None:
+        raise Interrupt
+
+    loader = BatchLoader[int, str](LoadBatch())
+    monkeypatch.setattr(Batches, "_board", board)
+    with pytest.raises(Interrupt):
+        async with loader:
+            await loader.load(1)
+    assert_idle(loader)
 
 
 @pytest.mark.anyio

@@ -14,6 +14,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from anyflight import (
+    BatchLanded,
     BatchLoader,
     BatchLoaderStatistics,
     CallJoined,
@@ -170,6 +171,36 @@ async def test_instruments_are_told_of_the_flight_of_each_key() -> None:
         ("landed", 1, FlightOutcome.SUCCEEDED, type(None)),
         ("landed", 2, FlightOutcome.FAILED, ValueError),
         ("landed", 3, FlightOutcome.FAILED, type(None)),
+    ]
+
+
+async def test_instruments_are_told_of_each_batch(clock: HandClock) -> None:
+    class Sizes(Instrument):
+        def batch_landed(self, event: BatchLanded) -> None:
+            events.append(event)
+
+    events: list[BatchLanded] = []
+    error = ValueError("no")
+    work = LoadBatch()
+    loader = BatchLoader[int, str](
+        work, name="users", max_delay=2, max_batch_size=2, instruments=[Sizes()]
+    )
+    async with loader, anyio.create_task_group() as tasks:
+        await ask_many(tasks, loader, 1, 2, 3)
+        clock.advance(2)
+        await settle()
+        work.fail = error
+        (left,) = await ask(tasks, loader, 4)
+        left.cancel()
+        await settle()
+        clock.advance(3)
+        work.gates[1].set()
+        await settle()
+        work.fail = None
+        work.release()
+    assert events == [
+        BatchLanded("users", 1, FlightOutcome.FAILED, error, delay=2, duration=3),
+        BatchLanded("users", 2, FlightOutcome.SUCCEEDED, None, delay=0, duration=5),
     ]
 
 

@@ -51,12 +51,20 @@ class Store:
     async def clear(self) -> None: ...
 
 
+class NotFound(Exception): ...
+
+
+#: Checkers infer a mapping from these classes, not from any class of exceptions.
+ERROR_TTL = {NotFound: 5, LookupError: 1.5}
+
+
 async def get(pool: Pool) -> None:
     users = ReadThroughCache[int, User](
         ttl=60, error_ttl={KeyError: 5, LookupError: 1.5}, store=Store(), name="users"
     )
     async with users as opened:
         assert_type(opened, ReadThroughCache[int, User])
+    ReadThroughCache[int, User](ttl=60, error_ttl=ERROR_TTL)
     assert_type(await users.get(42, fetch_user, pool, 42), User)
     assert_type(await users.get(42, fetch_user, pool, 42, fresh=True, tags=["a"]), User)
     assert_type(users.peek(42), User | None)
@@ -87,7 +95,7 @@ def wrong_options() -> None:
     ReadThroughCache[int, User]()  # type: ignore[call-arg]
     ReadThroughCache[int, User](60)  # type: ignore[call-arg]
     ReadThroughCache[int, User](ttl="60")  # type: ignore[arg-type]
-    ReadThroughCache[int, User](ttl=60, error_ttl={KeyboardInterrupt: 1})  # type: ignore[dict-item]
+    ReadThroughCache[int, User](ttl=60, error_ttl={KeyboardInterrupt: 1})  # type: ignore[type-var]
     ReadThroughCache[int, str](ttl=60, store=Store())  # type: ignore[arg-type]
     ReadThroughCache[list[int], User](ttl=60)  # type: ignore[type-var]
 

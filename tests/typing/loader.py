@@ -35,6 +35,7 @@ async def users() -> None:
         assert_type(await loader.load(1, fresh=True), User)
         assert_type(await loader.load_many([1, 2]), dict[int, User])
         assert_type(await loader.load_many(user_id for user_id in (1, 2)), dict[int, User])
+        assert_type(await loader.load_each([1, 2]), dict[int, User | Exception])
         assert_type(loader.forget(1), bool)
         assert_type(loader.statistics(), BatchLoaderStatistics)
         assert_type(loader.flights(), tuple[FlightInfo, ...])

@@ -5,20 +5,20 @@ from __future__ import annotations
 __all__ = (
     "check_error_ttl",
     "check_fraction",
-    "check_limit",
     "check_span",
     "check_tag",
-    "checked_keys",
+    "checked_stored",
     "checked_tags",
 )
 
 import math
-from collections.abc import Hashable, Iterable, Mapping
-from typing import TypeVar, cast
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, cast
 
-from anyflight._checks import check_count, check_exceptions, check_hashable
+from anyflight._checks import check_exceptions, check_instance
 
-K = TypeVar("K", bound=Hashable)
+from ._store import StoredValue
 
 
 def check_span(value: object, argument: str, *, least: str) -> None:
@@ -34,11 +34,6 @@ def check_fraction(value: object, argument: str) -> None:
         raise ValueError(f"{argument} must be from 0 to 1, but is {value!r}")
 
 
-def check_limit(value: object, argument: str) -> None:
-    """Raise unless ``value`` is a whole number of one or more."""
-    check_count(math.nan if value is None else value, argument)
-
-
 def check_error_ttl(value: object) -> None:
     """Raise unless ``value`` says of classes of :exc:`Exception` how long to keep such errors."""
     if not isinstance(value, Mapping):
@@ -51,16 +46,20 @@ def check_error_ttl(value: object) -> None:
         check_span(seconds, "each value of error_ttl", least="above zero")
 
 
-def checked_keys(keys: Iterable[K]) -> dict[K, None]:
-    """Return each key once; raise a :exc:`TypeError` if one cannot be hashed."""
-    distinct: dict[K, None] = {}
-    for key in keys:
-        try:
-            distinct[key] = None
-        except TypeError:
-            check_hashable(key)
-            raise
-    return distinct
+def checked_stored(stored: object) -> StoredValue[Any]:
+    """Return what a store has returned, or raise what is wrong with it.
+
+    An age below zero is set right: what comes from another machine may have been filled by a clock
+    that is ahead.
+    """
+    check_instance(stored, "what a store returns", StoredValue)
+    found = cast("StoredValue[Any]", stored)
+    for name in ("ttl", "cost"):
+        check_span(getattr(found, name), f"the {name} of a stored value", least="zero or more")
+    age = _number(found.age, "the age of a stored value")
+    if not age < math.inf:  # NaN is to fail too
+        raise ValueError(f"the age of a stored value must be finite, but is {age!r}")
+    return replace(found, age=max(age, 0.0), tags=checked_tags(found.tags))
 
 
 def checked_tags(tags: Iterable[str]) -> frozenset[str]:
@@ -83,4 +82,7 @@ def _number(value: object, argument: str) -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         kind = type(value).__qualname__
         raise TypeError(f"{argument} must be a number, not an object of type {kind}")
-    return value
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{argument} is too large: for no limit, give math.inf") from None

@@ -7,7 +7,6 @@ __all__ = ("loop_clock",)
 from collections.abc import Callable
 from typing import Any, cast
 
-from anyio import current_time
 from anyio.lowlevel import current_token
 
 
@@ -17,5 +16,6 @@ def loop_clock() -> Callable[[], float]:
     That one looks up the back end each time, for several times as long as a hit takes otherwise. An
     event loop of asyncio, which is the native token there, has a method for it.
     """
-    native: Any = current_token().native_token
-    return cast("Callable[[], float]", getattr(native, "time", current_time))
+    token = current_token()
+    native: Any = token.native_token
+    return cast("Callable[[], float]", getattr(native, "time", token.backend_class.current_time))

@@ -6,7 +6,6 @@ __all__ = ("Departures",)
 
 import math
 from collections.abc import Hashable
-from itertools import islice
 
 
 class Departures:
@@ -37,25 +36,36 @@ class Departures:
             self._first = min(self._first, index)
 
     def discard(self, key: Hashable, gone: float) -> None:
-        """Forget what was noted: the entry leaves before its time."""
+        """Forget what was noted, if it is: the entry leaves before its time."""
         if gone < math.inf:
             index = int(gone // self._span)
-            keys = self._keys[index]
-            keys.remove(key)
-            if not keys:
-                del self._keys[index]
+            keys = self._keys.get(index)
+            if keys is not None:
+                keys.discard(key)
+                self._drop_if_empty(index)
 
     def due(self, now: float, limit: int) -> list[Hashable]:
-        """Return some keys whose entries are gone; they stay noted."""
+        """Return some keys whose entries are gone, and forget what was noted of them.
+
+        They are taken with `pop`, which goes on where it was: an iterator would pass all that has
+        been taken before, each time.
+        """
         past = now // self._span
         if self._first >= past:
             return []
         self._first = min(self._keys, default=math.inf)
         if self._first >= past:
             return []
-        return list(islice(self._keys[int(self._first)], limit))
+        keys = self._keys[int(self._first)]
+        taken = [keys.pop() for _ in range(min(limit, len(keys)))]
+        self._drop_if_empty(int(self._first))
+        return taken
 
     def clear(self) -> None:
         """Forget everything."""
         self._keys.clear()
         self._first = math.inf
+
+    def _drop_if_empty(self, index: int) -> None:
+        if not self._keys[index]:
+            del self._keys[index]

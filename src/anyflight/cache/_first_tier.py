@@ -60,11 +60,17 @@ class FirstTier:
         return True
 
     def adopt(self, ticket: Ticket, stored: StoredValue[Any]) -> None:
-        """Keep a value of the store, unless that has been overtaken, or there is a later one."""
-        before = self.memory.entries.get(ticket.key)
-        later = before is not None and before.expires >= self.now() - stored.age + stored.ttl
-        if not (later and self.generations.holds(ticket)):
-            self.fill(ticket, stored)
+        """Keep a value of the store, unless that has been overtaken, or there is a later one.
+
+        It overtakes nothing: however late it was read, what is being loaded is newer.
+        """
+        if not self.generations.holds(ticket):
+            self.counters.kept_out += 1
+            return
+        now, before = self.now(), self.memory.entries.get(ticket.key)
+        entry = self.lifetimes.entry(stored, now)
+        if before is None or before.expires < entry.expires:
+            self.memory.put(ticket.key, entry, now)
 
     def fail(self, ticket: Ticket, error: Exception, tags: frozenset[str]) -> None:
         """Keep an error, if such errors are kept and its work has not been overtaken.

@@ -15,7 +15,7 @@ from __future__ import annotations
 __all__ = ("LONGEST_LEAD", "Entry", "Freshness", "freshness")
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, Final
 
@@ -83,10 +83,10 @@ class Entry:
     #: The work is not asked before this time again: not in the background after an attempt that
     #: failed, and not at all while the entry is FAILED.
     quiet_until: float = -math.inf
-    #: Before this moment the entry is FRESH, whatever is drawn.
-    calm_until: float = -math.inf
+    #: Before this moment the entry is FRESH, whatever is drawn. Derived, as the next.
+    calm_until: float = field(init=False)
     #: The first moment at which nobody has a use for it.
-    gone: float = -math.inf
+    gone: float = field(init=False)
     #: Whether it was asked for since the last look at it. Written by hits, and by `S3Fifo`.
     used: bool = False
 

@@ -3,8 +3,10 @@
 Work takes a ticket right before it begins, and fills only if it still holds that at its end. A
 ticket is lost to an invalidation of its key, and to the filling of work that began later. Work that
 began earlier and ends first may fill: its value is older than what comes, and better than nothing.
+Who reads a store takes one too, which is lost to the filling of any work: a value that is stored
+may be older than its reading by all its age, so its reader overtakes nobody.
 
-Work whose ticket was lost to later work is still waited for, and may be joined. So it stays among
+Work whose ticket was lost to other work is still waited for, and may be joined. So it stays among
 the work that an invalidation of its tags is for.
 
 Invariants:
@@ -33,9 +35,10 @@ class Ticket:
         self.key = key
         #: The time at which the work began.
         self.began = began
-        #: The tags of the value that is to come; None: not known yet, it may have any.
+        #: The tags of the value that is to come. None: it is being read from a store, and may have
+        #: any.
         self.tags = tags
-        #: Whether it is lost to work that began later. Written by `Generations`.
+        #: Whether it is lost to other work. Written by `Generations`.
         self.overtaken = False
 
 
@@ -69,12 +72,17 @@ class Generations:
         return not ticket.overtaken and ticket in self._held.get(ticket.key, ())
 
     def overtake(self, ticket: Ticket) -> bool:
-        """Let the work fill, if it still may; what began before it then may not any more."""
+        """Let the work fill, if it still may; what began before it then may not any more.
+
+        Nor may what is being read from a store.
+        """
         if not self.holds(ticket):
             return False
         held = self._held[ticket.key]
-        for each in held[: held.index(ticket)]:
-            each.overtaken = True
+        place = held.index(ticket)
+        for number, each in enumerate(held):
+            if number < place or (number > place and each.tags is None):
+                each.overtaken = True
         return True
 
     def give_back(self, ticket: Ticket) -> bool:

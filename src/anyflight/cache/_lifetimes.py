@@ -6,7 +6,7 @@ __all__ = ("Lifetimes",)
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from anyflight._outcome import Failure
@@ -31,7 +31,7 @@ class Lifetimes:
     stale_while_revalidate: float
     stale_if_error: float
     refresh_ahead: float
-    error_ttl: Mapping[type[Exception], float]
+    error_ttl: Mapping[Any, float]
 
     def __post_init__(self) -> None:
         check_span(self.ttl, "ttl", least="above zero")
@@ -82,25 +82,21 @@ class Lifetimes:
         self, before: Entry | None, failure: Failure, tags: frozenset[str], until: float
     ) -> Entry:
         """Return the entry after an attempt whose error is kept; a value that there was stays."""
-        if before is None:
-            past = -math.inf
-            return Entry(NOTHING, past, past, past, 0.0, 0.0, tags, failure, until)
-        return _changed(before, tags | before.tags, failure, until)
+        if before is not None:
+            tags |= before.tags
+            return replace(before, tags=tags, failure=failure, quiet_until=until)
+        return Entry(
+            value=NOTHING,
+            expires=-math.inf,
+            stale_until=-math.inf,
+            spare_until=-math.inf,
+            cost=0.0,
+            early=0.0,
+            tags=tags,
+            failure=failure,
+            quiet_until=until,
+        )
 
     def paused(self, before: Entry, now: float) -> Entry:
         """Return the entry after a refresh that failed with an error that is not kept."""
-        return _changed(before, before.tags, None, now + self.ttl * PAUSE)
-
-
-def _changed(entry: Entry, tags: frozenset[str], failure: Failure | None, until: float) -> Entry:
-    return Entry(
-        entry.value,
-        entry.expires,
-        entry.stale_until,
-        entry.spare_until,
-        entry.cost,
-        entry.early,
-        tags,
-        failure,
-        until,
-    )
+        return replace(before, failure=None, quiet_until=now + self.ttl * PAUSE)

@@ -120,14 +120,16 @@ class Loading:
         return value
 
     async def store(self, second: SecondTier, ticket: Ticket, stored: StoredValue[Any]) -> None:
-        """Let the second tier have what the first has, and give the ticket back."""
-        key = ticket.key
-        with second.unread(key):
+        """Let the second tier have what the first has, and give the ticket back.
+
+        No flight reads what is stored meanwhile: it may be what is about to be taken back.
+        """
+        with second.unread(ticket.key):
             try:
-                await second.write(key, stored, self._first.lifetimes.keep(stored))
+                await second.write(ticket.key, stored, self._first.lifetimes.keep(stored))
             finally:
-                if not self._first.generations.give_back(ticket):  # invalidated meanwhile
-                    await second.take_back(key)
+                if not self._first.generations.give_back(ticket):  # invalidated under way
+                    await second.take_back(ticket.key)
 
     def _refresh_failed(self, key: Hashable, entry: Entry, error: BaseException) -> None:
         """Count it, leave the value in peace for a while, and warn of the first."""

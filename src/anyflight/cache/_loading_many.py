@@ -1,45 +1,38 @@
-"""The work of a flight for many keys: look into the store, load the rest together, fill all."""
+"""Loading many keys for one call: look into the store, load the rest together, fill all."""
 
 from __future__ import annotations
 
-__all__ = ("LoadingMany", "ManyKeys")
+__all__ = ("LoadingMany",)
 
 from collections.abc import Hashable, Sequence
 from typing import Any
 
 from anyio import create_task_group
 
+from anyflight._errors import MissingKeyError
 from anyflight._loader import BatchLoader
-from anyflight._outcome import Missing
 
+from ._answers import MISS, Answers
 from ._first_tier import FirstTier
 from ._generations import Ticket
 from ._loading import Loading
 from ._second_tier import SecondTier
 from ._store import StoredValue
 
-MISSING = Missing()
-
-
-class ManyKeys:
-    """The key of a flight for the keys that one call misses; no other call joins it."""
-
-    __slots__ = ("_count",)
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-
-    def __repr__(self) -> str:
-        return f"<get_many of {self._count} keys>"
-
 
 class LoadingMany:
-    """Runs in leaders, as `Loading` does."""
+    """Runs in the tasks of callers: it is the loader whose flights they share.
 
-    __slots__ = ("_first", "_loading", "_second")
+    A flight here would have to wait for those, holding a token of the limiter.
+    """
 
-    def __init__(self, first: FirstTier, second: SecondTier | None, loading: Loading) -> None:
+    __slots__ = ("_answers", "_first", "_loading", "_second")
+
+    def __init__(
+        self, first: FirstTier, second: SecondTier | None, loading: Loading, answers: Answers
+    ) -> None:
         self._first = first
+        self._answers = answers
         self._second = second
         self._loading = loading
 
@@ -70,6 +63,11 @@ class LoadingMany:
         async with create_task_group() as tasks:
             for key in keys:
                 tasks.start_soon(find, key)
+        for key in keys:
+            if key not in found:
+                value = self._answers.peek(key)  # others may have loaded it meanwhile
+                if value is not MISS:
+                    found[key] = value
         return found
 
     async def _load(
@@ -84,12 +82,19 @@ class LoadingMany:
         began = first.now()
         tickets = [self._take(key, loader, tags, began, fresh=fresh) for key in keys]
         try:
-            values = await loader.load_many(keys, fresh=fresh)
-            await self._fill(tickets, values, first.now() - began, tags)
+            results = await loader.load_each(keys, fresh=fresh)
+            await self._fill(tickets, results, first.now() - began, tags)
         finally:
             for ticket in tickets:
                 first.generations.give_back(ticket)
-        return values
+        errors = {key: each for key, each in results.items() if is_error(each)}
+        failed = next((e for e in errors.values() if not isinstance(e, MissingKeyError)), None)
+        if failed is None:
+            return {key: value for key, value in results.items() if key not in errors}
+        try:
+            raise failed
+        finally:
+            del results, errors, failed  # whose tracebacks lead here
 
     def _take(
         self,
@@ -108,16 +113,17 @@ class LoadingMany:
         return generations.take_late(key, tags, began)
 
     async def _fill(
-        self, tickets: Sequence[Ticket], values: dict[Any, Any], cost: float, tags: frozenset[str]
+        self, tickets: Sequence[Ticket], results: dict[Any, Any], cost: float, tags: frozenset[str]
     ) -> None:
-        """Keep what was loaded, and forget what there is nothing for; all at once in memory."""
+        """Keep what was loaded, and the errors that are to be kept; all at once in memory."""
         first = self._first
         filled: list[tuple[Ticket, StoredValue[Any]]] = []
         for ticket in tickets:
-            if ticket.key not in values:
-                first.fail(ticket, MISSING.to_raise(ticket.key, alone=True), tags)
+            result = results[ticket.key]
+            if is_error(result):
+                first.fail(ticket, result, tags)
                 continue
-            stored = first.new_value(values[ticket.key], cost, tags)
+            stored = first.new_value(result, cost, tags)
             if first.fill(ticket, stored):
                 filled.append((ticket, stored))
         if self._second is None:
@@ -125,3 +131,8 @@ class LoadingMany:
         async with create_task_group() as tasks:
             for ticket, stored in filled:
                 tasks.start_soon(self._loading.store, self._second, ticket, stored)
+
+
+def is_error(result: Any) -> bool:
+    """Whether a loader has returned an error for a key; by its type, as the loader tells too."""
+    return issubclass(type(result), Exception)

@@ -5,8 +5,7 @@ from __future__ import annotations
 __all__ = ("Misses",)
 
 from collections.abc import Hashable, Iterable, Sequence
-from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from anyflight._errors import DeadlockError, MissingKeyError
 from anyflight._loader import BatchLoader
@@ -15,7 +14,7 @@ from ._answers import Answers
 from ._first_tier import FirstTier
 from ._flights import Flights
 from ._loading import Loading, Source
-from ._loading_many import LoadingMany, ManyKeys
+from ._loading_many import LoadingMany
 from ._second_tier import SecondTier
 
 #: What no value stands in for: a fault of the program, and the news that there is no value.
@@ -39,7 +38,7 @@ class Misses:
         self._second = second
         self._flights = flights
         self._loading = loading
-        self._loading_many = LoadingMany(first, second, loading)
+        self._loading_many = LoadingMany(first, second, loading, answers)
         self._answers = answers
 
     async def wait(self, key: Hashable, source: Source, *, fresh: bool) -> Any:
@@ -65,11 +64,10 @@ class Misses:
         *,
         fresh: bool,
     ) -> dict[Any, Any]:
-        """Return the values of keys, of which some may have none; in one flight for them all."""
+        """Return the values of keys, of which some may have none."""
         self._counters.misses += len(keys)
-        load = partial(self._loading_many.load, keys, loader, tags, fresh=fresh)
         try:
-            return cast("dict[Any, Any]", await self._flights.execute(ManyKeys(len(keys)), load))
+            return await self._loading_many.load(keys, loader, tags, fresh=fresh)
         except Exception as exc:
             spares = self._instead_of(exc, keys, fresh=fresh)
             if spares is None:

@@ -12,13 +12,19 @@ from weakref import WeakSet
 
 from anyio import CapacityLimiter
 
-from anyflight._checks import check_callable, check_hashable, check_instance
+from anyflight._checks import (
+    check_callable,
+    check_count,
+    check_hashable,
+    check_instance,
+    checked_keys,
+)
 from anyflight._errors import MissingKeyError
 from anyflight._events import Instrument
 from anyflight._loader import BatchLoader
 
 from ._answers import MISS, Answers
-from ._checks import check_limit, checked_keys, checked_tags
+from ._checks import checked_tags
 from ._first_tier import FirstTier
 from ._flights import Flights
 from ._lifetimes import Lifetimes
@@ -33,12 +39,15 @@ from ._writing import Writing
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 D = TypeVar("D")
+E = TypeVar("E", bound=Exception)
 Ts = TypeVarTuple("Ts")
 
 #: An entry leaves, though nobody asks for it, when this part of the longest time for which things
-#: are kept has passed after it was of use for the last time; or later, if none come.
+#: are kept has passed after it was of use for the last time, or a millisecond; or later, if none
+#: come.
 SPAN: Final = 1 / 64
-NO_ERRORS: Final[Mapping[type[Exception], float]] = MappingProxyType({})
+SHORTEST_SPAN: Final = 0.001
+NO_ERRORS: Final[Mapping[Any, float]] = MappingProxyType({})
 
 
 class ReadThroughCache(Writing[K, V]):
@@ -106,7 +115,7 @@ class ReadThroughCache(Writing[K, V]):
         stale_while_revalidate: float = 0,
         stale_if_error: float = 0,
         refresh_ahead: float = 0,
-        error_ttl: Mapping[type[Exception], float] = NO_ERRORS,
+        error_ttl: Mapping[type[E], float] = NO_ERRORS,
         store: CacheStore[K, V] | None = None,
         copy: Callable[[V], V] | None = None,
         name: str = "cache",
@@ -127,7 +136,7 @@ class ReadThroughCache(Writing[K, V]):
             refresh_ahead=refresh_ahead,
             error_ttl=error_ttl,
         )
-        check_limit(max_entries, "max_entries")
+        check_count(max_entries, "max_entries", optional=False)
         if copy is not None:
             check_callable(copy, "copy")
         self._flights: Flights[Any, Any] = Flights(
@@ -143,7 +152,7 @@ class ReadThroughCache(Writing[K, V]):
         )
         self._owner = self._flights.owner
         self._copy = copy
-        self._memory = Memory(max_entries, lifetimes.longest * SPAN)
+        self._memory = Memory(max_entries, max(lifetimes.longest * SPAN, SHORTEST_SPAN))
         self._lookup = self._memory.entries.get
         counters = self._counters = Counters()
         label = self._owner.label
@@ -211,7 +220,10 @@ class ReadThroughCache(Writing[K, V]):
         if not callable(func) or get_asyncgen_hooks()[0] is not self._owner.hook:
             check_callable(func, "func")
             await self._owner.admit()
-        if not fresh:
+        if fresh:
+            check_hashable(key)
+            self._forget_loads(key)  # or a `get_many` could keep one from before this call after it
+        else:
             try:
                 entry = self._lookup(key)
             except TypeError:
@@ -243,18 +255,20 @@ class ReadThroughCache(Writing[K, V]):
         What memory can answer is answered from there, as in `get`; all other keys are loaded
         together, and are kept like what `get` loads. If nothing is missing, this is no checkpoint.
 
-        A key that is being loaded for another call of this method, or of the loader, is not loaded
-        twice: the loader sees to that. A `get` with another function for the same key does load
-        it. An invalidation is passed on to the loaders that were given to this method, so that
-        nothing older is joined.
+        A key that the loader is loading, for another call of this method or for one of its own, is
+        joined there. A `get` with another function for the same key does load it. An invalidation
+        is passed on to the loaders that were given to this method, so that nothing older is joined.
 
-        :param loader: see :class:`BatchLoader`; it must be open
+        If this call is cancelled, it leaves, as in `get`; keys that nobody else waits for are
+        loaded no further, and not kept.
+
+        :param loader: see :class:`BatchLoader`; it must be open. What bounds flights of this cache,
+            such as ``limiter``, does not bound what the loader does
         :param fresh: take no value from the cache, nor one that was read before this call was made
         :param tags: as in `get`, for every key that is loaded
-        :raises Exception: the first error that the loader has in the order of the keys, or one that
-            is kept. Of such errors only those about missing keys are kept by this method. What
-            ``stale_if_error`` allows is served if there is such a value for each key that was to be
-            loaded
+        :raises Exception: the first error that the loader has in the order of the keys, when all of
+            them have been loaded, or one that is kept. What ``stale_if_error`` allows is served if
+            there is such a value for each key that was to be loaded
         :raises anyio.ClosedResourceError: if the cache or the loader is closing or closed
         :raises RuntimeError: if one was never opened, or was opened in another event loop or thread
         :raises TypeError: if an argument is of the wrong type
@@ -262,7 +276,7 @@ class ReadThroughCache(Writing[K, V]):
         check_instance(loader, "loader", BatchLoader)
         if get_asyncgen_hooks()[0] is not self._owner.hook:
             await self._owner.admit()
-        self._loaders.add(loader)
+        self._get_to_know(loader)
         checked = checked_tags(tags)
         found: dict[K, V] = {}
         missed: list[K] = []

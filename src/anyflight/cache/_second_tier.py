@@ -14,6 +14,7 @@ from anyio import move_on_after
 
 from anyflight._errors import shortened
 
+from ._checks import checked_stored
 from ._statistics import Counters
 from ._store import CacheStore, StoredValue
 
@@ -45,10 +46,9 @@ class SecondTier:
     def unread(self, key: Hashable = EVERYTHING) -> Generator[None]:
         """Let no flight that begins within this block read what is stored.
 
-        So say fresh calls while they wait; and writers, until the store has got what they write:
-        what a flight reads before that may be from before the write. Flights that store what they
-        have loaded are such writers: if they are overtaken, what they have stored is there until it
-        is taken back.
+        So say fresh calls while they wait; and writers, until the store has got what they write,
+        and has lost again what was overtaken: what a flight reads before that may be from before
+        the write.
         """
         self._barred[key] += 1
         try:
@@ -65,7 +65,8 @@ class SecondTier:
     async def read(self, key: Hashable) -> StoredValue[Any] | None:
         """Return what is stored, if anything, and if the store can say."""
         try:
-            return await self.store.get(key)
+            stored = await self.store.get(key)
+            return None if stored is None else checked_stored(stored)
         except Exception:  # noqa: BLE001 - whatever it is: the value can be had without a store
             self._failed("get", key)
             return None
@@ -92,7 +93,7 @@ class SecondTier:
         self._warned = True
         logger.log(
             level,
-            "%s: the store raised in %s of %s, and the cache goes on without it; "
+            "%s: the store failed in %s of %s, and the cache goes on without it; "
             "more of this is logged as DEBUG",
             self._label,
             method,

@@ -13,14 +13,14 @@ from anyflight._events import CoalescerStatistics
 class CacheStatistics:
     """What a cache has done since it was made, and what it holds now.
 
-    The counters go on when the cache is closed and opened again. A call of ``get`` is one of
-    ``hits``, ``stale``, ``failed`` and ``misses``, unless it is refused. At every moment::
+    The counters go on when the cache is closed and opened again. A call of ``get``, and each key of
+    one of ``get_many``, is one of ``hits``, ``stale``, ``failed`` and ``misses``, unless it is
+    refused or its arguments are wrong. At every moment::
 
         flights.calls <= misses + refreshes + flights.refused
         stale_if_error <= failed + misses
         refresh_failures <= refreshes
         entries <= max_entries
-
 
     :ivar hits: answers from memory that were fresh
     :ivar stale: answers from memory that had expired, served while they are revalidated
@@ -33,7 +33,7 @@ class CacheStatistics:
         the key was invalidated or set under way
     :ivar evicted: entries that had to leave because there were ``max_entries``
     :ivar store_hits: flights that found what they needed in the store
-    :ivar store_errors: how often the store raised
+    :ivar store_errors: how often the store raised, or returned what is of no use
     :ivar entries: entries in memory now, also those of errors, and those that have expired and have
         not been taken out yet
     :ivar flights: what the flights of this cache have done, as :class:`Coalescer` counts it

@@ -36,10 +36,11 @@ class StoredValue(Generic[V]):
 class CacheStore(Protocol[K_contra, V]):
     """Where a :class:`ReadThroughCache` keeps values beside its own memory.
 
-    It is asked by the tasks that run the work of flights, so at most once at a time for a key,
-    apart from what writers do. What it raises while a value is looked for costs no call its value:
-    it is counted, and the value is loaded. It should bound the time that it takes, for a flight
-    waits for it. Only values are stored, never errors.
+    It is asked by the tasks that run the work of flights, so once for all the calls that share one.
+    Of a key there may be several at a time: each ``get_many`` asks for its own keys, and writers
+    come as they like. What it raises while a value is looked for costs no call its value: it is
+    counted, and the value is loaded. So it is if what it returns cannot be used. It should bound
+    the time that it takes, for a flight waits for it. Only values are stored, never errors.
     """
 
     async def get(self, key: K_contra, /) -> StoredValue[V] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("Writing",)
 
 from collections.abc import Callable, Hashable, Iterable
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
@@ -39,7 +40,7 @@ class Writing(Generic[K, V]):
 
         What is on its way for this key is not kept; those who wait for it get it. That, and the
         value in memory, is done at once; then this waits for the store, if there is one. It is a
-        checkpoint.
+        checkpoint. If it is cancelled there, the store may have the old value still.
 
         :raises Exception: what the store raised, which then may have the old value still
         :raises anyio.ClosedResourceError: if the cache is closed
@@ -62,14 +63,15 @@ class Writing(Generic[K, V]):
             try:
                 await second.store.set(key, stored, keep=first.lifetimes.keep(stored))
             finally:
-                if not first.generations.give_back(ticket):  # it was invalidated meanwhile
+                if not first.generations.give_back(ticket):  # it was invalidated under way
                     await second.take_back(key)
 
     async def invalidate(self, key: K) -> None:
         """Forget what is kept for ``key``, and keep nothing of what is on its way.
 
         Those who wait already get what comes; the next `get` starts afresh. That is done at once;
-        then this waits for the store, if there is one. It is a checkpoint.
+        then this waits for the store, if there is one. It is a checkpoint. If it is cancelled
+        there, the store may have the old value still: where that must not be, shield the call.
 
         Use it after a write. Other processes have memories of their own, where a value stays until
         it expires.
@@ -125,14 +127,35 @@ class Writing(Generic[K, V]):
         """Forget what is kept for a key, and keep nothing of what is on its way."""
         self._first.drop(key)
         self._flights.detach([key])
-        for loader in self._loaders:
-            loader.forget(key)
+        self._forget_loads(key)
+
+    def _forget_loads(self, key: K) -> None:
+        """Let nothing be joined that loaders have begun for a key."""
+        for loader in tuple(self._loaders):
+            with suppress(RuntimeError):  # it has been opened elsewhere: nobody here waits for it
+                loader.forget(key)
 
     def _forget_all_loads(self) -> None:
         """Let nothing be joined that loaders have begun: who knows which tags it would have had."""
-        for loader in self._loaders:
-            for flight in loader.flights():
-                loader.forget(flight.key)  # type: ignore[arg-type] # as it was given to the loader
+        for loader in tuple(self._loaders):
+            with suppress(RuntimeError):  # the same
+                _forget_all(loader)
+
+    def _get_to_know(self, loader: BatchLoader[K, V]) -> None:
+        """Pass invalidations on to a loader from now on.
+
+        What it has begun so far may be from before one that it has not been told of.
+
+        :raises RuntimeError: if it is open in another event loop or thread
+        """
+        if loader not in self._loaders:
+            _forget_all(loader)
+            self._loaders.add(loader)
 
     def _handed_out(self, value: V) -> V:
         return value if self._copy is None else self._copy(value)
+
+
+def _forget_all(loader: BatchLoader[Any, Any]) -> None:
+    for flight in loader.flights():
+        loader.forget(flight.key)
