@@ -45,9 +45,11 @@ class Ticket:
 class Generations:
     """The tickets that there are: of the flights in the air, and of writers."""
 
-    __slots__ = ("_held",)
+    __slots__ = ("_held", "closed")
 
     def __init__(self) -> None:
+        #: Whether what is taken is lost from the start. Written by `FirstTier`.
+        self.closed = False
         self._held: dict[Hashable, list[Ticket]] = {}
 
     def __len__(self) -> int:
@@ -56,12 +58,15 @@ class Generations:
     def take(self, key: Hashable, tags: Tags | None, now: float) -> Ticket:
         """Return a ticket for work that begins now."""
         ticket = Ticket(key, tags, now)
-        self._held.setdefault(key, []).append(ticket)
+        if not self.closed:
+            self._held.setdefault(key, []).append(ticket)
         return ticket
 
     def take_late(self, key: Hashable, tags: Tags | None, began: float) -> Ticket:
         """Return a ticket for work that began a while ago, and is joined now."""
         ticket = Ticket(key, tags, began)
+        if self.closed:
+            return ticket
         held = self._held.setdefault(key, [])
         later = (place for place, each in enumerate(held) if each.began >= began)
         held.insert(next(later, len(held)), ticket)
