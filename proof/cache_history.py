@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from proof.cache_plans import Fetching
 from proof.history import CallRecord, Instant, Result, Run, WorkError
@@ -67,7 +67,9 @@ def values(call: CallRecord) -> dict[str, Result]:
 def origins(call: CallRecord, key: str) -> Iterator[Origin]:
     """Yield the origin of what a call was given for a key, if anybody knows."""
     if isinstance(call.outcome, WorkError):
-        if key in call.outcome.source.keys:  # type: ignore[attr-defined]
-            yield call.outcome.source  # type: ignore[misc]
+        # Of many keys, any may have brought the error of a whole batch.
+        source: Any = call.outcome.source
+        if {*call.plan.keys} & {*source.keys} == {key}:
+            yield source
     elif key in (given := values(call)):
         yield given[key].source  # type: ignore[misc]

@@ -107,7 +107,8 @@ def what_is_waited_for_is_not_cancelled(seen: CacheEvidence) -> Findings:
         elif any(
             call.made.tick < one.cancelled.tick and one in origins(call, key)
             for call in seen.asking(key)
-            if filled(one).tick > call.made.tick
+            if call.plan.do == "get"
+            and filled(one).tick > call.made.tick
             and call.left.tick > one.cancelled.tick
             and call.ended.time == call.left.time == one.ended.time
         ):
@@ -143,7 +144,8 @@ def what_is_old_is_fetched_anew(seen: CacheEvidence) -> Findings:
         if not seen.options.ttl <= age < seen.window() or seen.gone().time <= call.made.time:
             continue
         goes_on = any(
-            one.began.time <= call.made.time <= one.ended.time and one.ended.tick > call.made.tick
+            one.began.time <= call.made.time <= one.ended.time
+            and (one.starter is None or one.ended.tick > call.made.tick)
             for one in seen.fetches(key)
         )
         tried = any(not one.has(key) for one in seen.fetches(key))
