@@ -128,7 +128,10 @@ def a_spare_value_is_served_in_place_of_an_error(seen: CacheEvidence) -> Finding
             or seen.history.leaving.time <= call.ended.time
         ):
             continue
-        since = seen.kept_value(call.plan.keys[0], call.outcome.source.ended)
+        key, came = call.plan.keys[0], call.outcome.source.ended
+        since = seen.kept_value(key, came)
+        if seen.maybe_written(key, came, call.ended):
+            continue  # it was taken away before the call woke up
         if since is not None and call.ended.time < since + window:
             yield 19, f"{call} got {call.outcome!r}, and there was a value for that case"
 
