@@ -27,6 +27,18 @@ Run it as `python -m proof`, or `nox -s prove`; see docs/proof.md. The modules:
     loader_rules.py     rules about the flights of keys
     batch_rules.py      rules about batches, and the two laws of these
     loader_faults.py    faults to be found
+    cache_plans.py      for caches: what a program is
+    cache_programs.py   random ones
+    cache_scenarios.py  small ones, one for each path
+    cache_world.py      the cache, and what its functions do
+    cache_store.py      its second tier: honest, slow, and it may fail
+    cache_invariants.py what must hold within it at every moment
+    cache_history.py    what a history tells of values
+    cache_evidence.py   what can be concluded from that
+    cache_outcomes.py   rules about what each call is given
+    cache_rules.py      rules about what is kept, and the six laws of that
+    fetch_rules.py      rules about the executions that fill it
+    cache_faults.py     faults to be found
     subjects.py         what is under proof
     shuffled_loop.py    asyncio with a virtual clock and a seeded schedule
     trio_schedule.py    the same for Trio

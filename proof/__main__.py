@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import traceback
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ EVERYTHING = ("model", "programs", "checkpoints", "faults", "soak")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is asked for; return the exit status: 0 if nothing was found wrong."""
+    # Caches warn of refreshes and stores that fail, as they are made to.
+    logging.getLogger("anyflight").addHandler(logging.NullHandler())
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser = _parser()
     if given:

@@ -6,23 +6,26 @@ from collections.abc import Callable
 from typing import Any
 
 from proof.backends import run
+from proof.cache_plans import CacheProgram
+from proof.cache_world import CacheWorld
 from proof.history import History
-from proof.loader_plans import LoaderProgram
 from proof.loader_world import LoaderWorld
-from proof.oracle import Violation, violations
+from proof.oracle import AnyProgram, Violation, violations
 from proof.plans import Program
 from proof.shuffled_loop import HangError
 from proof.stage import Stage
 from proof.world import World
 
 
-def world_of(program: Program | LoaderProgram) -> Stage[Any]:
+def world_of(program: AnyProgram) -> Stage[Any]:
     """Return the world in which a program is played."""
-    return World(program) if isinstance(program, Program) else LoaderWorld(program)
+    if isinstance(program, Program):
+        return World(program)
+    return CacheWorld(program) if isinstance(program, CacheProgram) else LoaderWorld(program)
 
 
 def check(
-    program: Program | LoaderProgram, *, backend: str, seed: int | None
+    program: AnyProgram, *, backend: str, seed: int | None
 ) -> tuple[History[Any], list[Violation]]:
     """Run a program on the schedule of a seed; return its history and what is wrong with it."""
     world = world_of(program)

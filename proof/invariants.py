@@ -23,6 +23,7 @@ def look_at_the_table(setting: Setting, history: History[Any]) -> None:
         if setting.ears:
             _compare_with_what_was_heard(setting.ears[number], now, flights, history)
     pending = sum(len(call.plan.keys) for call in history.calls if call.waits)
+    pending += setting.unattended()
     if waiting > pending:
         history.remark(16, f"{waiting} waiters counted, {pending} exist")
     setting.look_at_bounds(history)

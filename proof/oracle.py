@@ -12,12 +12,17 @@ from typing import Any, NamedTuple, TypeAlias
 
 from proof import (
     batch_rules,
+    cache_outcomes,
+    cache_rules,
+    fetch_rules,
     loader_outcomes,
     loader_rules,
     outcome_rules,
     policy_rules,
     time_rules,
 )
+from proof.cache_evidence import CacheEvidence
+from proof.cache_plans import CacheProgram
 from proof.evidence import Evidence, Testimony
 from proof.history import History
 from proof.loader_evidence import LoaderEvidence
@@ -36,6 +41,7 @@ class Violation(NamedTuple):
         return f"{'no law' if self.law is None else f'law {self.law}'}: {self.text}"
 
 
+AnyProgram: TypeAlias = Program | LoaderProgram | CacheProgram
 Findings: TypeAlias = Iterator[tuple[int | None, str]]
 
 RULES: tuple[Callable[[Evidence], Findings], ...] = (
@@ -53,20 +59,30 @@ LOADER_RULES: tuple[Callable[[LoaderEvidence], Findings], ...] = (
     *loader_rules.RULES,
     *batch_rules.RULES,
 )
+CACHE_RULES: tuple[Callable[[CacheEvidence], Findings], ...] = (
+    *cache_outcomes.RULES,
+    *COMMON_RULES,
+    *cache_rules.RULES,
+    *fetch_rules.RULES,
+)
 
 
-def violations(program: Program | LoaderProgram, history: History[Any]) -> list[Violation]:
+def violations(program: AnyProgram, history: History[Any]) -> list[Violation]:
     """Return what is wrong with the history of a program; nothing if all laws hold."""
     found = [Violation(*each) for each in history.remarks]
     found.extend(Violation(*each) for each in _findings(program, history))
     return found
 
 
-def _findings(program: Program | LoaderProgram, history: History[Any]) -> Findings:
+def _findings(program: AnyProgram, history: History[Any]) -> Findings:
     if isinstance(program, Program):
         evidence = Evidence(program, history)
         for rule in RULES:
             yield from rule(evidence)
+    elif isinstance(program, CacheProgram):
+        cache_evidence = CacheEvidence(program, history)
+        for cache_rule in CACHE_RULES:
+            yield from cache_rule(cache_evidence)
     else:
         loader_evidence = LoaderEvidence(program, history)
         for loader_rule in LOADER_RULES:

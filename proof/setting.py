@@ -72,6 +72,10 @@ class Setting(ABC):
     async def once_more(self, key: str, again: Result) -> Result:
         """Open everything again, and return what a call is given whose work returns ``again``."""
 
+    def unattended(self) -> int:
+        """Return of how many waiters, at most, there need be no call."""
+        return 0
+
     def look_at_bounds(self, history: History[Any]) -> None:
         """Check what must never be exceeded."""
         if self.limiter is not None:

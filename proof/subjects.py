@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from proof.cache_faults import CACHE_FAULTS
+from proof.cache_programs import random_cache_program
+from proof.cache_scenarios import CACHE_SCENARIOS
 from proof.faults import FAULTS
 from proof.loader_faults import LOADER_FAULTS
 from proof.loader_programs import random_loader_program
@@ -31,4 +34,5 @@ class Subject:
 SUBJECTS = {
     "coalescer": Subject(random_program, SCENARIOS, FAULTS),
     "loader": Subject(random_loader_program, LOADER_SCENARIOS, LOADER_FAULTS),
+    "cache": Subject(random_cache_program, CACHE_SCENARIOS, CACHE_FAULTS),
 }

@@ -271,6 +271,11 @@ class BatchLoader(Generic[K, V]):
         self._batches.detach_key(flight)
         return True
 
+    def _running_since(self, key: K) -> float | None:
+        """Return when the batch began that a call for ``key`` would join; None if none has."""
+        flight = self._table.current(key)
+        return None if flight is None else flight.began
+
     def statistics(self) -> BatchLoaderStatistics:
         """Return the counters, and what is in the air now.
 

@@ -11,6 +11,7 @@ from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
 from anyflight import ReadThroughCache
+from proof.cache_invariants import faults_within, left_of_flights
 from tests.support import Caller, settle
 
 
@@ -93,31 +94,13 @@ async def fill(cache: ReadThroughCache[Any, Any], key: Any, value: Any, **option
 
 def assert_settled(cache: ReadThroughCache[Any, Any]) -> None:
     """Check what must hold in and between the parts of a cache when nothing is in the air."""
-    assert len(cache._first.generations) == 0
-    assert cache._second is None or cache._second._barred == {}
     assert_whole(cache)
-    now = cache.statistics()
-    assert now.flights.in_flight == now.flights.waiting == 0
+    assert list(left_of_flights(cache)) == []
 
 
 def assert_whole(cache: ReadThroughCache[Any, Any]) -> None:
     """Check the invariants of the memory, and the identities of the statistics."""
-    memory = cache._memory
-    assert len(memory) <= memory._max_entries
-    queued = [*memory._queues._small, *memory._queues._main]
-    assert len(queued) == len(memory)
-    assert set(queued) == set(memory.entries)
-    listed = {(tag, key) for tag, keys in memory._keys_of.items() for key in keys}
-    assert listed == {(tag, key) for key, entry in memory.entries.items() for tag in entry.tags}
-    assert all(memory._keys_of.values())
-    leaving = [key for key, entry in memory.entries.items() if entry.gone < float("inf")]
-    assert len(memory._departures) == len(leaving)
-    assert {*all_keys(memory._departures._keys)} == set(leaving)
-    now = cache.statistics()
-    assert now.entries == len(memory)
-    assert now.flights.calls <= now.misses + now.refreshes + now.flights.refused
-    assert now.stale_if_error <= now.failed + now.misses
-    assert now.refresh_failures <= now.refreshes
+    assert list(faults_within(cache)) == []
 
 
 def all_keys(buckets: dict[int, set[Any]]) -> list[Any]:

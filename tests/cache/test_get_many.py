@@ -451,6 +451,76 @@ class TestBadUse:
                 await cache.get_many([1], loader)
 
 
+async def test_a_flight_that_was_overtaken_is_not_joined_after_its_tag_was_invalidated(
+    batches: Batches,
+) -> None:
+    old, source = Work(), Source()
+    async with (
+        BatchLoader(batches) as loader,
+        Cache(ttl=10, max_entries=1) as cache,
+        anyio.create_task_group() as tasks,
+    ):
+        before = await start_get(tasks, cache, 1, old, "old", tags=["a"])
+        await cache.get_many([1], loader, tags=["a"])  # began later, and is there first
+        await fill(cache, 2, "drives it out")
+        await cache.invalidate_tag("a")
+        after = await start_get(tasks, cache, 1, source, tags=["a"])
+        assert after.value == 1
+        old.go.set()
+        await settle()
+        assert before.value == "old"
+        assert_settled(cache)
+
+
+async def test_what_was_loading_before_another_began_does_not_take_its_place(
+    batches: Batches, clock: HandClock
+) -> None:
+    batches.shut()
+    work = Work()
+    async with (
+        BatchLoader(batches) as loader,
+        Cache(ttl=10) as cache,
+        anyio.create_task_group() as tasks,
+    ):
+        first = await start_many(tasks, cache, [1], loader)
+        clock.advance(1)
+        later = await start_get(tasks, cache, 1, work, "later")
+        clock.advance(1)
+        second = await start_many(tasks, cache, [1], loader)  # joins what the first one began
+        work.go.set()
+        await settle()
+        batches.gate.set()
+        await settle()
+        assert first.value == second.value == {1: "1 of batch 1"}
+        assert later.value == cache.peek(1) == "later"
+        assert_settled(cache)
+
+
+async def test_what_was_joined_is_kept_till_what_began_later_is_there(
+    batches: Batches, clock: HandClock
+) -> None:
+    batches.shut()
+    work = Work()
+    async with (
+        BatchLoader(batches) as loader,
+        Cache(ttl=10) as cache,
+        anyio.create_task_group() as tasks,
+    ):
+        await cache.get_many([], loader)  # it is new to the cache: what it has begun is not joined
+        loading = await start_call(tasks, lambda: loader.load(1))
+        clock.advance(1)
+        later = await start_get(tasks, cache, 1, work, "later")
+        clock.advance(1)
+        second = await start_many(tasks, cache, [1], loader)
+        batches.gate.set()
+        await settle()
+        assert loading.value == second.value[1] == cache.peek(1) == "1 of batch 1"
+        work.go.set()
+        await settle()
+        assert later.value == cache.peek(1) == "later"
+        assert_settled(cache)
+
+
 async def change(cache: Cache, way: str) -> None:
     match way:
         case "invalidate":

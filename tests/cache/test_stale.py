@@ -128,6 +128,32 @@ class TestWhileRevalidate:
             assert source.calls == 4
             assert cache.statistics().failed == 1
 
+    async def test_work_that_ignores_its_deadline_is_asked_no_more_often(
+        self, clock: HandClock
+    ) -> None:
+        """Its end tells of the failure, but may never come: so the pause begins with its start."""
+
+        async def hang(key: int) -> int:
+            nonlocal calls
+            calls += 1
+            if calls > 1:
+                with anyio.CancelScope(shield=True):
+                    await go_on.wait()
+            return key
+
+        calls, go_on = 0, anyio.Event()
+        cache = ReadThroughCache[int, int](
+            ttl=10, stale_while_revalidate=math.inf, flight_timeout=0.1
+        )
+        async with cache:
+            await cache.get(1, hang, 1)
+            for tenth in range(100, 200):
+                clock.now = tenth / 10 + 0.05
+                assert await cache.get(1, hang, 1) == 1
+                await settle()
+            assert 1 < calls <= 12
+            go_on.set()
+
     async def test_a_refresh_that_takes_too_long_has_failed(self, clock: HandClock) -> None:
         source = Source()
         cache = ReadThroughCache[int, int](ttl=10, stale_while_revalidate=5, flight_timeout=1)

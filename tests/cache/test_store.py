@@ -12,7 +12,7 @@ import pytest
 
 from anyflight import BatchLoader, ReadThroughCache, StoredValue
 from tests.cache.getting import GatedStore, Source, assert_settled, fill, start_call, start_get
-from tests.support import HandClock, Work, settle
+from tests.support import CANCELLED, HandClock, Work, settle
 
 pytestmark = pytest.mark.anyio
 
@@ -326,6 +326,25 @@ class TestFailing:
             assert cache.peek(1) == "value"
             assert_settled(cache)
 
+    async def test_the_function_is_not_called_if_everybody_has_left_when_it_answers(self) -> None:
+        class Shielded(GatedStore):
+            async def get(self, key: Any) -> Any:
+                with anyio.CancelScope(shield=True):
+                    await answer.wait()
+
+        answer = anyio.Event()
+        source = Source()
+        store = Shielded(float)
+        async with Cache(ttl=10, store=store) as cache, anyio.create_task_group() as tasks:
+            caller = await start_get(tasks, cache, 1, source)
+            caller.cancel()
+            await settle()
+            answer.set()
+            await settle()
+            assert caller.outcome is CANCELLED
+            assert source.calls == 0
+            assert_settled(cache)
+
 
 class TestInvalidating:
     async def test_the_store_forgets_too(self, store: GatedStore) -> None:
@@ -495,3 +514,30 @@ async def change(cache: Cache, way: str) -> None:
             await cache.clear()
         case _:
             await cache.set(1, "set")
+
+
+async def test_a_stored_value_is_fresh_no_longer_than_one_from_here(
+    clock: HandClock, store: GatedStore
+) -> None:
+    store.kept[1] = StoredValue(value="stored", ttl=1000), 0
+    async with Cache(ttl=10, store=store) as cache:
+        assert await cache.get(1, returned, "new") == "stored"
+        clock.now = math.nextafter(10, 0)
+        assert cache.peek(1) == "stored"
+        clock.now = 10
+        assert cache.peek(1) is None
+
+
+async def test_get_many_does_not_ask_for_all_keys_at_once(store: GatedStore) -> None:
+    async def load_batch(keys: list[int]) -> dict[int, str]:
+        return dict.fromkeys(keys, "loaded")
+
+    store.gates["get"] = anyio.Event()
+    loader = BatchLoader(load_batch)
+    async with loader, Cache(ttl=10, store=store) as cache, anyio.create_task_group() as tasks:
+        many = await start_call(tasks, lambda: cache.get_many(range(100), loader))
+        assert len(store.calls) == 32
+        store.gates["get"].set()
+        await settle()
+        assert len(many.value) == len(store.kept) == 100
+        assert_settled(cache)

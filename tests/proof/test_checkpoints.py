@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proof.backends import BACKENDS
+from proof.cache_scenarios import CACHE_SCENARIOS
 from proof.checkpoints import chances, in_the_way, strike_all
 from proof.faults import FAULTS
 from proof.loader_scenarios import LOADER_SCENARIOS
@@ -48,6 +49,21 @@ def test_the_laws_hold_for_a_loader_whenever_somebody_is_cancelled(
     backend: str, way: Way, name: str
 ) -> None:
     results = list(strike_all(in_the_way(LOADER_SCENARIOS[name], way), backend=backend, seed=0))
+    assert [each for each in results if each[1]] == []
+    assert len(results) > 5
+
+
+# A sixth of the cache's.
+CACHE_CASES = [
+    (*WAYS[2 * (number % 2)], name) for number, name in enumerate([*CACHE_SCENARIOS][::6])
+]
+
+
+@pytest.mark.parametrize(("backend", "way", "name"), CACHE_CASES)
+def test_the_laws_hold_for_a_cache_whenever_somebody_is_cancelled(
+    backend: str, way: Way, name: str
+) -> None:
+    results = list(strike_all(in_the_way(CACHE_SCENARIOS[name], way), backend=backend, seed=0))
     assert [each for each in results if each[1]] == []
     assert len(results) > 5
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from proof.cache_faults import CACHE_FAULTS
+from proof.cache_programs import random_cache_program
 from proof.faults import FAULTS
 from proof.loader_faults import LOADER_FAULTS
 from proof.loader_programs import random_loader_program
@@ -41,6 +43,26 @@ def test_a_fault_planted_into_the_loader_is_found(fault: Fault) -> None:
     found = find(fault, "asyncio", range(SEEDS), random_loader_program)
     assert found is not None
     assert f"--of loader --from {found.seed} --seeds 1 --backend asyncio" in str(found)
+
+
+# Those that few seeds can show take seconds, and are left to `python -m proof faults`.
+RARE = (
+    "in memory alone",
+    "is served from the store",
+    "stays in the store",
+    "no error is kept",
+    "is asked at each hit",
+    "in place of an error",
+    "for that case",
+)
+COMMON = [fault for fault in CACHE_FAULTS if not fault.name.endswith(RARE)]
+
+
+@pytest.mark.parametrize("fault", COMMON, ids=[fault.name for fault in COMMON])
+def test_a_fault_planted_into_the_cache_is_found(fault: Fault) -> None:
+    found = find(fault, "asyncio", range(SEEDS), random_cache_program)
+    assert found is not None
+    assert f"--of cache --from {found.seed} --seeds 1 --backend asyncio" in str(found)
 
 
 def test_a_fault_is_gone_when_the_block_is_left() -> None:

@@ -99,5 +99,7 @@ class Answers:
         """Let a flight in the background fetch the next value, if none is on its way."""
         if now < entry.quiet_until:
             return
+        # Now, and not when it fails: work that ignores its cancellation may never come to that.
+        entry = self._first.pause(key, entry)
         if self._flights.start(key, self._loading.refresh, key, source, entry, draw):
             self._counters.refreshes += 1

@@ -6,10 +6,13 @@ began earlier and ends first may fill: its value is older than what comes, and b
 Who reads a store takes one too, which is lost to the filling of any work: a value that is stored
 may be older than its reading by all its age, so its reader overtakes nobody.
 
+Work whose ticket was lost to later work is still waited for, and may be joined. So it stays among
+the work that an invalidation of its tags is for.
+
 Invariants:
 
-1. A ticket is held from `take` until `give_back`, unless it is lost.
-2. The tickets of a key stand in the order in which they were taken.
+1. A ticket stands here from `take` until `give_back`, unless its key is invalidated.
+2. The tickets of a key stand in the order in which their work began.
 3. A key without tickets has no place here.
 """
 
@@ -26,17 +29,21 @@ Tags: TypeAlias = frozenset[str]
 class Ticket:
     """The right to fill the cache with what work brings."""
 
-    __slots__ = ("key", "tags")
+    __slots__ = ("began", "key", "overtaken", "tags")
 
-    def __init__(self, key: Hashable, tags: Tags | None) -> None:
+    def __init__(self, key: Hashable, tags: Tags | None, began: float) -> None:
         self.key = key
+        #: The time at which the work began.
+        self.began = began
         #: The tags of the value that is to come. None: it is being read from a store, and may have
         #: any.
         self.tags = tags
+        #: Whether it is lost to work that began later. Written by `Generations`.
+        self.overtaken = False
 
 
 class Generations:
-    """The tickets that are held: of the flights in the air, and of writers."""
+    """The tickets that there are: of the flights in the air, and of writers."""
 
     __slots__ = ("_held",)
 
@@ -46,15 +53,23 @@ class Generations:
     def __len__(self) -> int:
         return len(self._held)
 
-    def take(self, key: Hashable, tags: Tags | None) -> Ticket:
+    def take(self, key: Hashable, tags: Tags | None, now: float) -> Ticket:
         """Return a ticket for work that begins now."""
-        ticket = Ticket(key, tags)
+        ticket = Ticket(key, tags, now)
         self._held.setdefault(key, []).append(ticket)
+        return ticket
+
+    def take_late(self, key: Hashable, tags: Tags | None, began: float) -> Ticket:
+        """Return a ticket for work that began a while ago, and is joined now."""
+        ticket = Ticket(key, tags, began)
+        held = self._held.setdefault(key, [])
+        later = (place for place, each in enumerate(held) if each.began >= began)
+        held.insert(next(later, len(held)), ticket)
         return ticket
 
     def holds(self, ticket: Ticket) -> bool:
         """Whether nothing has overtaken the work."""
-        return ticket in self._held.get(ticket.key, ())
+        return not ticket.overtaken and ticket in self._held.get(ticket.key, ())
 
     def overtake(self, ticket: Ticket) -> bool:
         """Let the work fill, if it still may; what began before it then may not any more.
@@ -64,20 +79,21 @@ class Generations:
         if not self.holds(ticket):
             return False
         held = self._held[ticket.key]
-        if len(held) > 1:
-            later = held[held.index(ticket) + 1 :]
-            held[:] = [ticket, *(each for each in later if each.tags is not None)]
+        place = held.index(ticket)
+        for other, each in enumerate(held):
+            if other < place or (each.tags is None and each is not ticket):
+                each.overtaken = True
         return True
 
     def give_back(self, ticket: Ticket) -> bool:
         """End with the work; whether it held its ticket till now."""
-        if not self.holds(ticket):
+        held = self._held.get(ticket.key)
+        if held is None or ticket not in held:
             return False
-        held = self._held[ticket.key]
         held.remove(ticket)
         if not held:
             del self._held[ticket.key]
-        return True
+        return not ticket.overtaken
 
     def invalidate(self, key: Hashable) -> None:
         """Let nothing that has begun for this key fill."""

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Hashable
 from inspect import isawaitable
 from typing import Any, TypeAlias
 
+from anyio.lowlevel import checkpoint_if_cancelled
+
 from anyflight._checks import not_awaitable
 from anyflight._errors import MissingKeyError, shortened
 
@@ -73,9 +75,12 @@ class Loading:
         first, second = self._first, self._second
         if second is None or not second.may_be_read(key):
             return None
-        ticket = first.generations.take(key, None)
+        ticket = first.generations.take(key, None, first.now())
         try:
             stored = await second.read(key)
+            # On asyncio a cancellation that comes with the answer is noticed at the next wait: for
+            # whom everybody has left, the function is not to be called.
+            await checkpoint_if_cancelled()
             if stored is None:
                 return None
             now = first.now()
@@ -93,8 +98,8 @@ class Loading:
     async def _load(self, key: Hashable, source: Source) -> Any:
         func, args, tags = source
         first = self._first
-        ticket = first.generations.take(key, tags)
         began = first.now()
+        ticket = first.generations.take(key, tags, began)
         try:
             try:
                 result: Any = func(*args)

@@ -53,7 +53,7 @@ class Writing(Generic[K, V]):
         before = self._memory.entries.get(key)
         self._forget(key)
         stored = first.new_value(value, 0.0 if before is None else before.cost, tags)
-        ticket = first.generations.take(key, tags)
+        ticket = first.generations.take(key, tags, first.now())
         first.fill(ticket, stored)
         if second is None:
             first.generations.give_back(ticket)
