@@ -126,7 +126,7 @@ class TestWhileRevalidate:
             with pytest.raises(OSError, match="down"):
                 await cache.get(1, source)
             assert source.calls == 4
-            assert cache.statistics().failed == 1
+            assert cache.statistics().kept_errors == 1
 
     async def test_work_that_ignores_its_deadline_is_asked_no_more_often(
         self, clock: HandClock
@@ -272,7 +272,7 @@ class TestIfError:
             await settle()
             assert [caller.value for caller in callers] == [1, 1, 1]
             now = cache.statistics()
-            assert (now.misses, now.stale_if_error, now.flights.failed) == (4, 3, 1)
+            assert (now.misses, now.stale_if_error, now.coalescing.failed) == (4, 3, 1)
             clock.advance(5)
             with pytest.raises(OSError, match="down"):
                 await cache.get(1, work, 3)
@@ -303,7 +303,7 @@ class TestIfError:
             clock.now = 16
             assert cache.peek(1) is None  # `get` would ask
             now = cache.statistics()
-            assert (now.misses, now.failed, now.stale_if_error) == (3, 2, 4)
+            assert (now.misses, now.kept_errors, now.stale_if_error) == (3, 2, 4)
 
     async def test_a_flight_that_takes_too_long_counts_as_an_error(self, clock: HandClock) -> None:
         cache = ReadThroughCache[int, int](ttl=10, stale_if_error=5, flight_timeout=1)

@@ -473,10 +473,10 @@ class TestInvalidating:
             cache._first.clear()
             caller.cancel()
             await settle()
-            assert cache.statistics().flights.in_flight == 1
+            assert cache.statistics().coalescing.in_flight == 1
             clock.advance(5)
             await settle()
-            assert cache.statistics().flights.in_flight == 0
+            assert cache.statistics().coalescing.in_flight == 0
 
     async def test_a_store_that_refuses_to_delete_is_counted(self, store: GatedStore) -> None:
         store.gates["set"] = anyio.Event()

@@ -59,7 +59,7 @@ class Answers:
                 counters.stale += 1
                 self._refresh(key, entry, now, source, draw=1)
             case Freshness.FAILED:
-                counters.failed += 1
+                counters.kept_errors += 1
                 if not entry.spare(now):
                     raise_kept(cast("Failure", entry.failure), key)
                 counters.stale_if_error += 1
