@@ -56,6 +56,13 @@ class CacheEvidence(Testimony[CacheProgram, Fetch]):
             for call in self.writes
         )
 
+    def asked_fresh(self, key: str, after: Instant, before: Instant) -> bool:
+        """Whether a fresh call came between two instants: what a loader runs is joined no more."""
+        return any(
+            call.plan.fresh and after.tick < call.made.tick < before.tick
+            for call in self.asking(key)
+        )
+
     # Flights in the background
 
     def may_be_of_background(self, one: Fetch) -> bool:
@@ -199,7 +206,7 @@ class CacheEvidence(Testimony[CacheProgram, Fetch]):
     def undoes(self, one: Fetch) -> bool:
         """Whether the execution may wait for a `set` of its own that puts the store right."""
         return self.options.store is not None and any(
-            call.parent is one and call.plan.do == "set" for call in self.calls
+            call.parent is one and call.plan.do in {"set", "get_many"} for call in self.calls
         )
 
     def ticket(self, origin: Origin) -> Instant:

@@ -27,6 +27,7 @@ def a_key_is_fetched_twice_at_once_only_where_it_was_asked_for(seen: CacheEviden
                 if not (
                     seen.maybe_written(key, min(map(seen.took_off, (one, other))), one.began)
                     or seen.may_have_expired(other, one.began)
+                    or (one.starter is None and seen.asked_fresh(key, other.began, one.began))
                 ):
                     yield 4, f"{one} for {key!r} began while {other} ran"
 
@@ -193,7 +194,7 @@ def the_owner_takes_its_executions_along(seen: CacheEvidence) -> Findings:
 def calls_end_when_they_are_told_to(seen: CacheEvidence) -> Findings:
     """Check that a cancelled call waits no longer, unless the store is to be put right."""
     for call in seen.calls:
-        undoes = call.plan.do == "set" and seen.options.store is not None
+        undoes = call.plan.do in {"set", "get_many"} and seen.options.store is not None
         if call.cancelled.time < call.ended.time and not undoes:
             yield 15, f"{call} went on waiting though it was cancelled"
 

@@ -496,17 +496,39 @@ async def test_what_was_loading_before_another_began_does_not_take_its_place(
         assert_settled(cache)
 
 
+@pytest.mark.parametrize("joins", [True, False])
+async def test_a_closed_cache_keeps_nothing_of_calls_that_go_on(
+    batches: Batches, joins: bool
+) -> None:
+    store = GatedStore(float)
+    store.gates["get"] = anyio.Event()
+    async with BatchLoader(batches) as loader, anyio.create_task_group() as tasks:
+        async with Cache(ttl=10, store=store) as cache:
+            caller = await start_many(tasks, cache, [1], loader)  # waits for the store
+        if joins:
+            batches.shut()
+            await start_call(tasks, lambda: loader.load(1))
+        store.gates["get"].set()
+        await settle()
+        batches.gate.set()
+        await settle()
+        assert caller.value == {1: "1 of batch 1"}
+        assert len(cache._memory) == 0
+        assert store.kept == {}
+        assert_settled(cache)
+
+
 async def test_what_was_joined_is_kept_till_what_began_later_is_there(
     batches: Batches, clock: HandClock
 ) -> None:
-    batches.shut()
     work = Work()
     async with (
         BatchLoader(batches) as loader,
         Cache(ttl=10) as cache,
         anyio.create_task_group() as tasks,
     ):
-        await cache.get_many([], loader)  # it is new to the cache: what it has begun is not joined
+        await cache.get_many([2], loader)  # from now on what others load is joined
+        batches.shut()
         loading = await start_call(tasks, lambda: loader.load(1))
         clock.advance(1)
         later = await start_get(tasks, cache, 1, work, "later")
@@ -514,7 +536,7 @@ async def test_what_was_joined_is_kept_till_what_began_later_is_there(
         second = await start_many(tasks, cache, [1], loader)
         batches.gate.set()
         await settle()
-        assert loading.value == second.value[1] == cache.peek(1) == "1 of batch 1"
+        assert loading.value == second.value[1] == cache.peek(1) == "1 of batch 2"
         work.go.set()
         await settle()
         assert later.value == cache.peek(1) == "later"

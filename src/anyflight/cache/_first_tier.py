@@ -36,10 +36,16 @@ class FirstTier:
 
     def open(self) -> None:
         """Go by the clock of this event loop from now on."""
+        self.generations.closed = False
         self.now = loop_clock()
         # Not the one of the module `random`, which a program may have seeded for its own purposes;
         # and made here, so that processes that were forked do not all draw the same.
         self._random = Random()  # noqa: S311 - nothing is secret about it
+
+    def close(self) -> None:
+        """Forget everything, and keep nothing of what calls of `get_many` may bring later."""
+        self.clear()
+        self.generations.closed = True
 
     def draw(self) -> float:
         """Return a random number in (0, 1]."""

@@ -6,7 +6,7 @@ began earlier and ends first may fill: its value is older than what comes, and b
 Who reads a store takes one too, which is lost to the filling of any work: a value that is stored
 may be older than its reading by all its age, so its reader overtakes nobody.
 
-Work whose ticket was lost to later work is still waited for, and may be joined. So it stays among
+Work whose ticket was lost to other work is still waited for, and may be joined. So it stays among
 the work that an invalidation of its tags is for.
 
 Invariants:
@@ -38,16 +38,18 @@ class Ticket:
         #: The tags of the value that is to come. None: it is being read from a store, and may have
         #: any.
         self.tags = tags
-        #: Whether it is lost to work that began later. Written by `Generations`.
+        #: Whether it is lost to other work. Written by `Generations`.
         self.overtaken = False
 
 
 class Generations:
     """The tickets that there are: of the flights in the air, and of writers."""
 
-    __slots__ = ("_held",)
+    __slots__ = ("_held", "closed")
 
     def __init__(self) -> None:
+        #: Whether what is taken is lost from the start. Written by `FirstTier`.
+        self.closed = False
         self._held: dict[Hashable, list[Ticket]] = {}
 
     def __len__(self) -> int:
@@ -56,12 +58,15 @@ class Generations:
     def take(self, key: Hashable, tags: Tags | None, now: float) -> Ticket:
         """Return a ticket for work that begins now."""
         ticket = Ticket(key, tags, now)
-        self._held.setdefault(key, []).append(ticket)
+        if not self.closed:
+            self._held.setdefault(key, []).append(ticket)
         return ticket
 
     def take_late(self, key: Hashable, tags: Tags | None, began: float) -> Ticket:
         """Return a ticket for work that began a while ago, and is joined now."""
         ticket = Ticket(key, tags, began)
+        if self.closed:
+            return ticket
         held = self._held.setdefault(key, [])
         later = (place for place, each in enumerate(held) if each.began >= began)
         held.insert(next(later, len(held)), ticket)

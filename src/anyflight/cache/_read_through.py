@@ -184,7 +184,7 @@ class ReadThroughCache(Writing[K, V]):
         try:
             return await self._flights.__aexit__(exc_type, exc_val, exc_tb)
         finally:
-            self._first.clear()
+            self._first.close()
             self._loaders.clear()
             del exc_val, exc_tb  # whose frames may lead here
 
