@@ -52,7 +52,12 @@ def _serve_what_has_expired(freshness: Any) -> Any:
 
 
 def _serve_one_moment_longer(entry: Any) -> Any:
-    return lambda self, stored, now: entry(self, replace(stored, ttl=stored.ttl + 1e-9), now)
+    def faulty(self: Any, stored: Any, now: float) -> Any:
+        made = entry(self, stored, now)
+        later = made.expires + 1e-9
+        return replace(made, expires=later, stale_until=max(later, made.stale_until))
+
+    return faulty
 
 
 def _forget_the_age_of_what_is_stored(entry: Any) -> Any:

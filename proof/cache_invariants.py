@@ -33,9 +33,9 @@ def _of_the_statistics(cache: ReadThroughCache[Any, Any]) -> Iterator[str]:
     now = cache.statistics()
     if now.entries != len(cache._memory):
         yield f"{len(cache._memory)} entries are counted as {now.entries}"
-    if now.flights.calls > now.misses + now.refreshes + now.flights.refused:
+    if now.coalescing.calls > now.misses + now.refreshes + now.coalescing.refused:
         yield f"there are flights that nobody missed anything for: {now}"
-    if now.stale_if_error > now.failed + now.misses or now.refresh_failures > now.refreshes:
+    if now.stale_if_error > now.kept_errors + now.misses or now.refresh_failures > now.refreshes:
         yield f"the statistics do not add up: {now}"
 
 
@@ -45,6 +45,6 @@ def left_of_flights(cache: ReadThroughCache[Any, Any]) -> Iterator[str]:
         yield f"tickets are held for {list(cache._first.generations._held)}"
     if cache._second is not None and cache._second._barred:
         yield f"the store is barred: {cache._second._barred}"
-    now = cache.statistics().flights
+    now = cache.statistics().coalescing
     if now.in_flight or now.waiting:
         yield f"flights are counted: {now}"

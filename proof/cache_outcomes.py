@@ -191,7 +191,7 @@ def the_statistics_add_up(seen: CacheEvidence) -> Findings:
     now = seen.history.statistics
     if now is None:
         return
-    if now.flights.in_flight or now.flights.waiting or now.entries:
+    if now.coalescing.in_flight or now.coalescing.waiting or now.entries:
         yield 16, f"something stays behind: {now}"
     asked = sum(len(call.plan.keys) for call in seen.gets)
     surely = sum(
@@ -201,7 +201,7 @@ def the_statistics_add_up(seen: CacheEvidence) -> Findings:
         # What was cancelled while it was being refused.
         and not (call.outcome is CANCELLED and seen.history.leaving.tick < call.ended.tick)
     )
-    if not surely <= now.hits + now.stale + now.failed + now.misses <= asked:
+    if not surely <= now.hits + now.stale + now.kept_errors + now.misses <= asked:
         yield 16, f"{surely} to {asked} keys were asked for, but: {now}"
     background = sum(seen.is_of_background(one) for one in seen.executions)
     if now.refreshes < background or now.refresh_failures > now.refreshes:

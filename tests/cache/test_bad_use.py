@@ -103,7 +103,7 @@ class TestCalls:
             with pytest.raises(TypeError, match="the key must be hashable"):
                 cache.peek(key)
             now = cache.statistics()
-            assert (now.misses, now.flights.flights) == (0, 0)
+            assert (now.misses, now.coalescing.flights) == (0, 0)
             assert_settled(cache)
 
     async def test_a_type_error_in_the_comparison_of_keys_is_left_as_it_is(self) -> None:

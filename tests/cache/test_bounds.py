@@ -298,3 +298,24 @@ class TestCache:
             expire = [each.expires for each in cache._memory.entries.values()]
             assert 5 <= min(expire) < 6
             assert 9 < max(expire) <= 10
+
+
+@pytest.mark.anyio
+async def test_keys_whose_hash_changes_do_not_keep_others_out() -> None:
+    class Key:
+        def __init__(self) -> None:
+            self.number = id(self)
+
+        def __hash__(self) -> int:
+            return self.number
+
+    keys = [Key() for _ in range(4)]
+    async with ReadThroughCache[Any, int](ttl=10, max_entries=4) as cache:
+        for key in keys:
+            await fill(cache, key, 1)
+        for key in keys:
+            key.number += 1
+        for number in range(10):
+            await fill(cache, number, number)
+            assert cache.peek(number) == number
+            assert cache.statistics().entries <= 4

@@ -42,7 +42,7 @@ async def test_an_error_is_kept_for_its_time(clock: HandClock) -> None:
         source.fail = None
         assert await cache.get(1, source) == 2
         now = cache.statistics()
-        assert (now.misses, now.failed, now.hits) == (2, 2, 0)
+        assert (now.misses, now.kept_errors, now.hits) == (2, 2, 0)
         assert_settled(cache)
 
 

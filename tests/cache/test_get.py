@@ -46,7 +46,7 @@ async def test_a_hit_is_answered_without_a_turn_of_the_event_loop(clock: HandClo
             scope.cancel()
             assert await cache.get(1, source) == 1
         assert cache.statistics().hits == 4
-        assert cache.statistics().flights.flights == source.calls == 1
+        assert cache.statistics().coalescing.flights == source.calls == 1
         assert_settled(cache)
 
 
@@ -179,7 +179,7 @@ async def test_the_options_of_a_coalescer_hold_for_the_flights() -> None:
     async with cache:
         with pytest.raises(TimeoutError, match=r"took 0\.001 seconds"):
             await cache.get(1, anyio.sleep_forever)
-        assert cache.statistics().flights.timed_out == 1
+        assert cache.statistics().coalescing.timed_out == 1
     assert_settled(cache)
 
 

@@ -63,7 +63,7 @@ async def test_what_is_in_memory_is_not_loaded_and_the_rest_is_loaded_together(
         assert batches.keys == [[3, 1]]
         assert await cache.get(1, Source()) == "1 of batch 1"
         now = cache.statistics()
-        assert (now.hits, now.misses, now.flights.flights) == (2, 3, 1)
+        assert (now.hits, now.misses, now.coalescing.flights) == (2, 3, 1)
         await cache.invalidate_tag("a")
         assert [cache.peek(key) for key in (1, 2, 3)] == [None, "two", None]
         assert_settled(cache)
@@ -159,7 +159,7 @@ class TestMissing:
             clock.advance(5)
             await cache.get_many([1, 2], loader)
             assert batches.keys == [[1, 2], [2]]
-            assert cache.statistics().failed == 3
+            assert cache.statistics().kept_errors == 3
 
     async def test_a_value_that_is_found_to_be_there_no_more_is_forgotten(
         self, clock: HandClock, batches: Batches

@@ -126,7 +126,33 @@ class TestWhileRevalidate:
             with pytest.raises(OSError, match="down"):
                 await cache.get(1, source)
             assert source.calls == 4
-            assert cache.statistics().failed == 1
+            assert cache.statistics().kept_errors == 1
+
+    async def test_work_that_ignores_its_deadline_is_asked_no_more_often(
+        self, clock: HandClock
+    ) -> None:
+        """Its end tells of the failure, but may never come: so the pause begins with its start."""
+
+        async def hang(key: int) -> int:
+            nonlocal calls
+            calls += 1
+            if calls > 1:
+                with anyio.CancelScope(shield=True):
+                    await go_on.wait()
+            return key
+
+        calls, go_on = 0, anyio.Event()
+        cache = ReadThroughCache[int, int](
+            ttl=10, stale_while_revalidate=math.inf, flight_timeout=0.1
+        )
+        async with cache:
+            await cache.get(1, hang, 1)
+            for tenth in range(100, 200):
+                clock.now = tenth / 10 + 0.05
+                assert await cache.get(1, hang, 1) == 1
+                await settle()
+            assert 1 < calls <= 12
+            go_on.set()
 
     async def test_a_refresh_that_takes_too_long_has_failed(self, clock: HandClock) -> None:
         source = Source()
@@ -246,7 +272,7 @@ class TestIfError:
             await settle()
             assert [caller.value for caller in callers] == [1, 1, 1]
             now = cache.statistics()
-            assert (now.misses, now.stale_if_error, now.flights.failed) == (4, 3, 1)
+            assert (now.misses, now.stale_if_error, now.coalescing.failed) == (4, 3, 1)
             clock.advance(5)
             with pytest.raises(OSError, match="down"):
                 await cache.get(1, work, 3)
@@ -277,7 +303,7 @@ class TestIfError:
             clock.now = 16
             assert cache.peek(1) is None  # `get` would ask
             now = cache.statistics()
-            assert (now.misses, now.failed, now.stale_if_error) == (3, 2, 4)
+            assert (now.misses, now.kept_errors, now.stale_if_error) == (3, 2, 4)
 
     async def test_a_flight_that_takes_too_long_counts_as_an_error(self, clock: HandClock) -> None:
         cache = ReadThroughCache[int, int](ttl=10, stale_if_error=5, flight_timeout=1)

@@ -473,10 +473,10 @@ class TestInvalidating:
             cache._first.clear()
             caller.cancel()
             await settle()
-            assert cache.statistics().flights.in_flight == 1
+            assert cache.statistics().coalescing.in_flight == 1
             clock.advance(5)
             await settle()
-            assert cache.statistics().flights.in_flight == 0
+            assert cache.statistics().coalescing.in_flight == 0
 
     async def test_a_store_that_refuses_to_delete_is_counted(self, store: GatedStore) -> None:
         store.gates["set"] = anyio.Event()
@@ -514,3 +514,30 @@ async def change(cache: Cache, way: str) -> None:
             await cache.clear()
         case _:
             await cache.set(1, "set")
+
+
+async def test_a_stored_value_is_fresh_no_longer_than_one_from_here(
+    clock: HandClock, store: GatedStore
+) -> None:
+    store.kept[1] = StoredValue(value="stored", ttl=1000), 0
+    async with Cache(ttl=10, store=store) as cache:
+        assert await cache.get(1, returned, "new") == "stored"
+        clock.now = math.nextafter(10, 0)
+        assert cache.peek(1) == "stored"
+        clock.now = 10
+        assert cache.peek(1) is None
+
+
+async def test_get_many_does_not_ask_for_all_keys_at_once(store: GatedStore) -> None:
+    async def load_batch(keys: list[int]) -> dict[int, str]:
+        return dict.fromkeys(keys, "loaded")
+
+    store.gates["get"] = anyio.Event()
+    loader = BatchLoader(load_batch)
+    async with loader, Cache(ttl=10, store=store) as cache, anyio.create_task_group() as tasks:
+        many = await start_call(tasks, lambda: cache.get_many(range(100), loader))
+        assert len(store.calls) == 32
+        store.gates["get"].set()
+        await settle()
+        assert len(many.value) == len(store.kept) == 100
+        assert_settled(cache)

@@ -74,7 +74,7 @@ async def get(pool: Pool) -> None:
     assert_type(await users.invalidate_tag("a"), None)
     assert_type(await users.clear(), None)
     assert_type(users.statistics(), CacheStatistics)
-    assert_type(users.statistics().flights, CoalescerStatistics)
+    assert_type(users.statistics().coalescing, CoalescerStatistics)
     loader = BatchLoader(load_users)
     assert_type(await users.get_many([1, 2], loader, tags=["a"]), dict[int, User])
 

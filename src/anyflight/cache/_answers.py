@@ -59,7 +59,7 @@ class Answers:
                 counters.stale += 1
                 self._refresh(key, entry, now, source, draw=1)
             case Freshness.FAILED:
-                counters.failed += 1
+                counters.kept_errors += 1
                 if not entry.spare(now):
                     raise_kept(cast("Failure", entry.failure), key)
                 counters.stale_if_error += 1
@@ -99,5 +99,7 @@ class Answers:
         """Let a flight in the background fetch the next value, if none is on its way."""
         if now < entry.quiet_until:
             return
+        # Now, and not when it fails: work that ignores its cancellation may never come to that.
+        entry = self._first.pause(key, entry)
         if self._flights.start(key, self._loading.refresh, key, source, entry, draw):
             self._counters.refreshes += 1

@@ -100,11 +100,14 @@ class FirstTier:
         entry = self.lifetimes.failed(before, failure_of(error), tags, now + seconds)
         self.memory.put(key, entry, now)
 
-    def pause(self, key: Hashable, entry: Entry) -> None:
-        """Leave a value in peace for a while, whose refresh has failed with no error to keep."""
-        if self.memory.entries.get(key) is entry:
-            now = self.now()
-            self.memory.put(key, self.lifetimes.paused(entry, now), now)
+    def pause(self, key: Hashable, entry: Entry) -> Entry:
+        """Leave a value in peace whose refresh begins, or has failed; return its entry."""
+        if self.memory.entries.get(key) is not entry:
+            return entry
+        now = self.now()
+        paused = self.lifetimes.paused(entry, now)
+        self.memory.put(key, paused, now)
+        return paused
 
     def drop(self, key: Hashable) -> None:
         """Forget what is kept for a key, and let nothing fill that has begun."""

@@ -85,8 +85,8 @@ class Generations:
             return False
         held = self._held[ticket.key]
         place = held.index(ticket)
-        for number, each in enumerate(held):
-            if number < place or (number > place and each.tags is None):
+        for other, each in enumerate(held):
+            if other < place or (each.tags is None and each is not ticket):
                 each.overtaken = True
         return True
 

@@ -56,7 +56,7 @@ class Lifetimes:
 
     def entry(self, stored: StoredValue[Any], now: float) -> Entry:
         """Return the entry for a value that was filled ``stored.age`` seconds before now."""
-        expires = now - stored.age + stored.ttl
+        expires = now - stored.age + min(stored.ttl, self.ttl)  # it may be another cache's value
         return Entry(
             value=stored.value,
             expires=expires,
@@ -98,5 +98,5 @@ class Lifetimes:
         )
 
     def paused(self, before: Entry, now: float) -> Entry:
-        """Return the entry after a refresh that failed with an error that is not kept."""
+        """Return the entry whose value is being refreshed, or could not be."""
         return replace(before, failure=None, quiet_until=now + self.ttl * PAUSE)

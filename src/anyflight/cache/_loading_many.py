@@ -4,8 +4,8 @@ from __future__ import annotations
 
 __all__ = ("LoadingMany",)
 
-from collections.abc import Hashable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import Any, Final, TypeVar
 
 from anyio import create_task_group
 
@@ -18,6 +18,11 @@ from ._generations import Ticket
 from ._loading import Loading
 from ._second_tier import SecondTier
 from ._store import StoredValue
+
+T = TypeVar("T")
+
+#: How many keys of one call a store is asked for at once.
+AT_ONCE: Final = 32
 
 
 class LoadingMany:
@@ -60,9 +65,7 @@ class LoadingMany:
             if stored is not None:
                 found[key] = stored.value
 
-        async with create_task_group() as tasks:
-            for key in keys:
-                tasks.start_soon(find, key)
+        await _for_each(find, keys)
         for key in keys:
             if key not in found:
                 value = self._answers.peek(key)  # others may have loaded it meanwhile
@@ -128,9 +131,25 @@ class LoadingMany:
                 filled.append((ticket, stored))
         if self._second is None:
             return
-        async with create_task_group() as tasks:
-            for ticket, stored in filled:
-                tasks.start_soon(self._loading.store, self._second, ticket, stored)
+        second = self._second
+
+        async def store(each: tuple[Ticket, StoredValue[Any]]) -> None:
+            await self._loading.store(second, *each)
+
+        await _for_each(store, filled)
+
+
+async def _for_each(func: Callable[[T], Awaitable[None]], things: Sequence[T]) -> None:
+    """Call an async function with each thing, for `AT_ONCE` of them at a time."""
+    rest = iter(things)
+
+    async def work() -> None:
+        for thing in rest:
+            await func(thing)
+
+    async with create_task_group() as tasks:
+        for _ in range(min(len(things), AT_ONCE)):
+            tasks.start_soon(work)
 
 
 def is_error(result: Any) -> bool:

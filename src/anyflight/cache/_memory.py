@@ -86,9 +86,13 @@ class Memory:
         self._departures.clear()
         del kept  # not sooner: see above
 
-    def _evict(self) -> Entry:
-        key = self._queues.evict()
-        entry = self.entries.pop(key)
+    def _evict(self) -> Entry | None:
+        try:
+            key = self._queues.evict()
+            entry = self.entries.pop(key)
+        except KeyError:  # the hash of a key has changed: what is kept for it cannot be found
+            self.clear()
+            return None
         self._unlist(key, entry)
         self.evicted += 1
         return entry

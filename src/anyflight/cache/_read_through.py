@@ -68,7 +68,7 @@ class ReadThroughCache(Writing[K, V]):
                     for _ in range(200):
                         tasks.start_soon(users.get, 42, fetch_user, 42)
                 assert await users.get(42, fetch_user, 42) == "User 42"
-            assert users.statistics().flights.flights == 1
+            assert users.statistics().coalescing.flights == 1
             assert users.statistics().hits == 1
 
         anyio.run(main)
@@ -316,5 +316,5 @@ class ReadThroughCache(Writing[K, V]):
         return self._counters.statistics(
             evicted=self._memory.evicted,
             entries=len(self._memory),
-            flights=self._flights.statistics(),
+            coalescing=self._flights.statistics(),
         )

@@ -14,19 +14,19 @@ class CacheStatistics:
     """What a cache has done since it was made, and what it holds now.
 
     The counters go on when the cache is closed and opened again. A call of ``get``, and each key of
-    one of ``get_many``, is one of ``hits``, ``stale``, ``failed`` and ``misses``, unless it is
+    one of ``get_many``, is one of ``hits``, ``stale``, ``kept_errors`` and ``misses``, unless it is
     refused or its arguments are wrong. At every moment::
 
-        flights.calls <= misses + refreshes + flights.refused
-        stale_if_error <= failed + misses
+        coalescing.calls <= misses + refreshes + coalescing.refused
+        stale_if_error <= kept_errors + misses
         refresh_failures <= refreshes
         entries <= max_entries
 
     :ivar hits: answers from memory that were fresh
     :ivar stale: answers from memory that had expired, served while they are revalidated
-    :ivar failed: answers from an error that is kept: that error, or a value in its place
+    :ivar kept_errors: answers from an error that is kept: that error, or a value in its place
     :ivar misses: calls for which there was no such answer, and those with ``fresh=True``
-    :ivar stale_if_error: those of ``failed`` and ``misses`` that got a value in place of an error
+    :ivar stale_if_error: those of ``kept_errors`` and ``misses`` that got a value all the same
     :ivar refreshes: flights that the cache started itself, in the background
     :ivar refresh_failures: those of them whose work ended without a value
     :ivar kept_out: results that were not kept, because work that began later was first, or because
@@ -36,12 +36,12 @@ class CacheStatistics:
     :ivar store_errors: how often the store raised, or returned what is of no use
     :ivar entries: entries in memory now, also those of errors, and those that have expired and have
         not been taken out yet
-    :ivar flights: what the flights of this cache have done, as :class:`Coalescer` counts it
+    :ivar coalescing: what the flights of this cache have done, as :class:`Coalescer` counts it
     """
 
     hits: int
     stale: int
-    failed: int
+    kept_errors: int
     misses: int
     stale_if_error: int
     refreshes: int
@@ -51,15 +51,15 @@ class CacheStatistics:
     store_hits: int
     store_errors: int
     entries: int
-    flights: CoalescerStatistics
+    coalescing: CoalescerStatistics
 
 
 class Counters:
     """The counters while they count; each is written where what it counts is done."""
 
     __slots__ = (
-        "failed",
         "hits",
+        "kept_errors",
         "kept_out",
         "misses",
         "refresh_failures",
@@ -73,7 +73,7 @@ class Counters:
     def __init__(self) -> None:
         self.hits = 0
         self.stale = 0
-        self.failed = 0
+        self.kept_errors = 0
         self.misses = 0
         self.stale_if_error = 0
         self.refreshes = 0
@@ -83,8 +83,8 @@ class Counters:
         self.store_errors = 0
 
     def statistics(
-        self, *, evicted: int, entries: int, flights: CoalescerStatistics
+        self, *, evicted: int, entries: int, coalescing: CoalescerStatistics
     ) -> CacheStatistics:
         """Return the counters as they are now, with what is counted elsewhere."""
         counted = {name: getattr(self, name) for name in self.__slots__}
-        return CacheStatistics(**counted, evicted=evicted, entries=entries, flights=flights)
+        return CacheStatistics(**counted, evicted=evicted, entries=entries, coalescing=coalescing)
