@@ -74,11 +74,16 @@ class Owner:
         folder, _, self.dsn = self.process.stdout.readline().rstrip("\n").partition(" ")
         assert folder, self.end("")
         self.folder = Path(folder)
-        [self.guardian] = [
-            child
-            for child in psutil.Process(self.process.pid).children()
-            if str(self.folder) in child.cmdline()
-        ]
+        self.guardian = self._guardian()
+
+    def _guardian(self) -> psutil.Process:
+        """Return the process that guards the folder; it may just be on its way to its program."""
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            for child in psutil.Process(self.process.pid).children():
+                if str(self.folder) in child.cmdline():
+                    return child
+        raise AssertionError("there is no guardian")
 
     def end(self, line: str) -> str:
         """Let the owner end by itself; return what it wrote as errors."""
