@@ -166,6 +166,8 @@ class _BoundFunction(CoalescedFunction[P, V]):
         self.__wrapped__ = MethodType(function.__wrapped__, instance)
         self.__doc__ = function.__doc__
         self.__module__ = function.__module__
+        # Python makes an empty dictionary of that name in a class when somebody asks for it.
+        self.__annotations__ = getattr(function.__wrapped__, "__annotations__", {})
 
     # Type checkers would believe in any attribute, and that it can be bound once more.
     if not TYPE_CHECKING:  # pragma: no branch - there is no other while it runs

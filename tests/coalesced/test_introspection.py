@@ -111,6 +111,7 @@ def test_it_has_the_name_the_module_the_source_and_the_annotations_of_the_functi
     assert service.method.__doc__ == Service.method.__doc__ == "Fetch by a method."
     assert "Fetch a user." in inspect.getsource(fetch)
     assert "Fetch by a method." in inspect.getsource(service.method)
+    assert type(service.method).__annotations__ is not None  # as tools for documentation ask
     assert get_type_hints(fetch) == {"user_id": int, "active": bool, "return": str}
     assert get_type_hints(service.method) == {"user_id": int, "return": str}
 

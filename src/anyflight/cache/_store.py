@@ -12,7 +12,7 @@ K_contra = TypeVar("K_contra", bound=Hashable, contravariant=True)
 V = TypeVar("V")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # with slots, Python 3.11 cannot make a StoredValue[int](...)
 class StoredValue(Generic[V]):
     """A value with what a cache has to know of it.
 
