@@ -15,6 +15,7 @@ __all__ = (
     "check_key_function",
     "check_timeout",
     "checked_keys",
+    "checked_number",
     "not_awaitable",
     "not_mapping",
 )
@@ -109,19 +110,19 @@ def checked_keys(keys: Iterable[K]) -> dict[K, None]:
 
 def check_timeout(timeout: object) -> None:
     """Raise unless ``timeout`` is None or a number of seconds, zero and infinity included."""
-    if timeout is not None and not _seconds(timeout, "timeout") >= 0:  # NaN is to fail too
+    if timeout is not None and not checked_number(timeout, "timeout") >= 0:  # NaN is to fail too
         raise ValueError(f"timeout must not be negative or NaN, but is {timeout!r} seconds")
 
 
 def check_duration(value: object, argument: str) -> None:
     """Raise unless ``value`` is None or a positive number of seconds, infinity included."""
-    if value is not None and not _seconds(value, argument) > 0:
+    if value is not None and not checked_number(value, argument) > 0:
         raise ValueError(f"{argument} must be greater than zero seconds, but is {value!r}")
 
 
 def check_delay(value: object, argument: str) -> None:
     """Raise unless ``value`` is a finite number of seconds, zero included."""
-    if not 0 <= _seconds(value, argument, "a number of seconds") < math.inf:
+    if not 0 <= checked_number(value, argument, "a number of seconds") < math.inf:
         raise ValueError(f"{argument} must be zero or more seconds, and finite, but is {value!r}")
 
 
@@ -172,7 +173,10 @@ def not_mapping(func: object, result: object) -> TypeError:
     return TypeError(f"{_name(func)} must return a mapping from keys to values, not {kind}{hint}")
 
 
-def _seconds(value: object, argument: str, wanted: str = "a number of seconds or None") -> float:
+def checked_number(
+    value: object, argument: str, wanted: str = "a number of seconds or None"
+) -> float:
+    """Return ``value`` as a float; raise unless it is a number that can be one."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise TypeError(f"{argument} must be {wanted}, not {_kind(value)}")
     try:

@@ -16,21 +16,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from anyflight._checks import check_exceptions, check_instance
+from anyflight._checks import check_exceptions, check_instance, checked_number
 
 from ._store import StoredValue
 
 
 def check_span(value: object, argument: str, *, least: str) -> None:
     """Raise unless ``value`` is a number that is "above zero", or "zero or more"; infinity is."""
-    number = _number(value, argument)
+    number = checked_number(value, argument, "a number")
     if not (number > 0 if least == "above zero" else number >= 0):  # NaN is to fail too
         raise ValueError(f"{argument} must be {least}, but is {value!r}")
 
 
 def check_fraction(value: object, argument: str) -> None:
     """Raise unless ``value`` is a number from 0 to 1."""
-    if not 0 <= _number(value, argument) <= 1:
+    if not 0 <= checked_number(value, argument, "a number") <= 1:
         raise ValueError(f"{argument} must be from 0 to 1, but is {value!r}")
 
 
@@ -56,7 +56,7 @@ def checked_stored(stored: object) -> StoredValue[Any]:
     found = cast("StoredValue[Any]", stored)
     for name in ("ttl", "cost"):
         check_span(getattr(found, name), f"the {name} of a stored value", least="zero or more")
-    age = _number(found.age, "the age of a stored value")
+    age = checked_number(found.age, "the age of a stored value", "a number")
     if not age < math.inf:  # NaN is to fail too
         raise ValueError(f"the age of a stored value must be finite, but is {age!r}")
     return replace(found, age=max(age, 0.0), tags=checked_tags(found.tags))
@@ -76,13 +76,3 @@ def check_tag(tag: object) -> None:
     """Raise a :exc:`TypeError` unless ``tag`` is a string."""
     if not isinstance(tag, str):
         raise TypeError(f"a tag must be a string, not an object of type {type(tag).__qualname__}")
-
-
-def _number(value: object, argument: str) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        kind = type(value).__qualname__
-        raise TypeError(f"{argument} must be a number, not an object of type {kind}")
-    try:
-        return float(value)
-    except OverflowError:
-        raise ValueError(f"{argument} is too large: for no limit, give math.inf") from None

@@ -57,7 +57,7 @@ class LoadingMany:
         return found
 
     async def _find(self, keys: Sequence[Hashable]) -> dict[Any, Any]:
-        """Return what is stored for these keys; the store is asked for all of them at once."""
+        """Return what is stored for these keys; the store is asked for some of them at a time."""
         found: dict[Any, Any] = {}
 
         async def find(key: Hashable) -> None:
