@@ -9,12 +9,12 @@ __all__ = ("Coalescer",)
 
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from sys import get_asyncgen_hooks
-from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, TypeVarTuple, Unpack
 
-from anyio import CapacityLimiter, current_time, move_on_after
+from anyio import CapacityLimiter, move_on_after
 from anyio.lowlevel import checkpoint_if_cancelled
 
+from ._across import Across
 from ._announcer import Announcer
 from ._calls import Calls
 from ._checks import check_callable, check_hashable, check_timeout
@@ -22,20 +22,23 @@ from ._deadlock import flying, wait_within
 from ._decorating import Decorating
 from ._delivery import deliver
 from ._errors import TooManyWaitersError, shortened
-from ._events import CoalescerStatistics, FlightInfo, Instrument
+from ._events import CoalescerStatistics, Instrument
 from ._flight import FlightTable
 from ._leaders import Leaders
+from ._led_flight import Work
 from ._outcome import Value
 from ._owner import Owner
+from ._owning import Owning
 from ._policies import Policies
 from ._shadow import Shadow
+from .lease import Lease
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 Ts = TypeVarTuple("Ts")
 
 
-class Coalescer(Decorating[K, V]):
+class Coalescer(Decorating[K, V], Owning):
     """Lets concurrent calls for the same key share one execution of the work.
 
     .. code-block:: python
@@ -98,6 +101,9 @@ class Coalescer(Decorating[K, V]):
         ``max_waiters`` and ``max_join_age`` count, and these change nothing but the statistics and
         what instruments are told; a call's own ``timeout`` and ``fallback`` hold as ever. A call
         makes no checkpoint of its own
+    :param across: lets flights share executions with those of other processes: a flight is then one
+        call of :meth:`Lease.execute <anyflight.lease.Lease.execute>`. The lease must be open before
+        the coalescer, and is closed after it
     """
 
     def __init__(  # noqa: PLR0913 - policies are independent of each other
@@ -114,6 +120,7 @@ class Coalescer(Decorating[K, V]):
         context: Literal["caller", "owner"] = "caller",
         instruments: Iterable[Instrument] = (),
         shadow: bool = False,
+        across: Lease[K] | None = None,
     ) -> None:
         policies = Policies(
             name=name,
@@ -142,27 +149,16 @@ class Coalescer(Decorating[K, V]):
         led: FlightTable[Any] = FlightTable(keep_abandoned=False) if shadow else self._table
         self._leaders = Leaders(led, self._owner, policies)
         self._calls = Calls(led, self._owner, self._leaders, policies)
-
-    def __repr__(self) -> str:
-        return f"<{self._owner}, {len(self._table)} in flight>"
+        self._across: Across[K] | None = None
+        if across is not None:
+            self._across = Across(across, led, self._leaders, self._calls)
 
     async def __aenter__(self) -> Self:
         """Open the coalescer: this task owns every leader until it leaves the block."""
+        if self._across is not None:
+            self._across.open()  # or raise, before anything is open
         await self._owner.open()
         return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> bool | None:
-        """Close the coalescer: refuse new calls, and wait until all flights have landed."""
-        self._owner.check_entered()
-        try:
-            return await self._leaders.end(exc_val)
-        finally:
-            del exc_val, exc_tb  # whose frames may lead here
 
     async def execute(  # noqa: C901 - a coroutine just for the wait would cost every joiner
         self,
@@ -222,9 +218,12 @@ class Coalescer(Decorating[K, V]):
             await self._calls.refuse(key, exc)
             raise
         starter = flight is None
+        work: Work = (func, args)
+        if self._across is not None:
+            work = self._across.work(key, work, fresh=fresh)
         if flight is None:
             await checkpoint_if_cancelled()  # raises or returns at once: nobody comes in between
-            flight = self._leaders.start(key, (func, args))
+            flight = self._leaders.start(key, work)
         final = False
         try:
             while True:
@@ -244,9 +243,9 @@ class Coalescer(Decorating[K, V]):
                     return deliver(flight, self._copy, starter=starter, alone=alone)
                 await checkpoint_if_cancelled()  # it may have been cancelled after it was woken
                 final = True
-                flight, starter = self._calls.again(flight, (func, args), fresh=fresh)
+                flight, starter = self._calls.again(flight, work, fresh=fresh)
         finally:
-            del flight  # what is raised may be kept for long, and with it this frame
+            del flight, work  # what is raised may be kept for long, and with it this frame
 
     async def _execute_within(  # noqa: PLR0913, PLR0917 - passes on what it was given
         self,
@@ -304,15 +303,3 @@ class Coalescer(Decorating[K, V]):
             in_flight=len(table),
             waiting=table.waiting,
         )
-
-    def flights(self) -> tuple[FlightInfo, ...]:
-        """Describe every flight in the air, a queued one right after the one it waits for.
-
-        :raises RuntimeError: in another event loop or thread than where this is open, or outside
-            of a task
-        """
-        self._owner.check_loop()
-        if not len(self._table):
-            return ()  # there may be no event loop, and no time
-        now = current_time()
-        return tuple(flight.info(now) for flight in self._table)

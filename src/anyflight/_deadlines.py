@@ -1,11 +1,12 @@
-"""The deadlines of flights: each has the same number of seconds from its take-off."""
+"""Deadlines of many things, which all have the same number of seconds."""
 
 from __future__ import annotations
 
 __all__ = ("Deadlines",)
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
 
 from anyio import (
     TaskHandle,
@@ -15,41 +16,48 @@ from anyio import (
     sleep_until,
 )
 
-from ._led_flight import LedFlight
 from ._owner import Owner, Phase
 
+T = TypeVar("T", bound=Hashable)
 
-class Deadlines:
-    """Calls ``expire`` for each flight that has not landed in time.
 
-    One task of the owner keeps all deadlines: since every flight has the same time, they come in
-    the order of take-off, and the task always sleeps until the first. It ends when it wakes and
-    there is none left, and is cancelled when the owner only waits for it.
+class Deadlines(Generic[T]):
+    """Calls ``expire`` for each flight that has not landed in time, or whatever else is due.
 
-    :param timeout: seconds from the take-off of a flight to its deadline
+    One task of the owner keeps all deadlines: since everything has the same time, they come in the
+    order of `add`, and the task always sleeps until the first. It ends when it wakes and there is
+    none left, and is cancelled when the owner only waits for it.
+
+    :param timeout: seconds from `add` to the deadline
+    :param expire: is to `discard` what it is called for, or to `postpone` it
     """
 
     __slots__ = ("_due", "_expire", "_keeper", "_owner", "_timeout")
 
-    def __init__(self, owner: Owner, timeout: float, expire: Callable[[LedFlight], None]) -> None:
+    def __init__(self, owner: Owner, timeout: float, expire: Callable[[T], None]) -> None:
         self._owner = owner
         self._timeout = timeout
         self._expire = expire
-        #: Flights that have taken off and have not landed, in the order of take-off.
-        self._due: dict[LedFlight, float] = {}
+        #: What has been added and not discarded, in the order of `add`.
+        self._due: dict[T, float] = {}
         self._keeper: TaskHandle[None] | None = None
 
-    def add(self, flight: LedFlight) -> None:
-        """Let the time of a flight begin now."""
-        self._due.setdefault(flight, current_time() + self._timeout)
+    def add(self, due: T) -> None:
+        """Let its time begin now."""
+        self._due.setdefault(due, current_time() + self._timeout)
         if self._keeper is None:
             self._keeper = self._owner.start(
                 self._keep(), name=f"{self._owner.label} keeper of deadlines"
             )
 
-    def discard(self, flight: LedFlight) -> None:
-        """Forget about a flight that has landed."""
-        self._due.pop(flight, None)
+    def postpone(self, due: T) -> None:
+        """Let its time begin anew."""
+        del self._due[due]
+        self._due[due] = current_time() + self._timeout
+
+    def discard(self, due: T) -> None:
+        """Forget about what needs no deadline any more."""
+        self._due.pop(due, None)
         self.end_if_idle()
 
     def end_if_idle(self) -> None:
@@ -68,7 +76,7 @@ class Deadlines:
         cancelled = get_cancelled_exc_class()
         while self._due:
             try:
-                # No name for a flight in here: this frame may live for hours after its landing.
+                # No name for anything in here: this frame may live for hours after its end.
                 await sleep_until(next(iter(self._due.values())))
             except cancelled:
                 # None is let out: on asyncio, a stray one would end the whole group.
@@ -81,7 +89,7 @@ class Deadlines:
     def _expire_due(self) -> None:
         now = current_time()
         while self._due:
-            flight, deadline = next(iter(self._due.items()))
+            due, deadline = next(iter(self._due.items()))
             if deadline > now:
                 break
-            self._expire(flight)
+            self._expire(due)

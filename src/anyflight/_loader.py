@@ -6,10 +6,9 @@ __all__ = ("BatchLoader",)
 
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from sys import get_asyncgen_hooks
-from types import TracebackType
 from typing import Generic, Literal, Self, TypeVar
 
-from anyio import CapacityLimiter, current_time
+from anyio import CapacityLimiter
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from ._announcer import Announcer
@@ -19,9 +18,10 @@ from ._checks import check_hashable, checked_keys
 from ._collecting import Copy, Flights, Joined, gather, settle
 from ._deadlock import Waits, flying, wait_within
 from ._delivery import deliver
-from ._events import BatchLoaderStatistics, FlightInfo, Instrument
+from ._events import BatchLoaderStatistics, Instrument
 from ._outcome import Value
 from ._owner import Owner
+from ._owning import Owning
 from ._policies import Batching, Policies
 
 K = TypeVar("K", bound=Hashable)
@@ -29,7 +29,7 @@ V = TypeVar("V")
 R = TypeVar("R")
 
 
-class BatchLoader(Generic[K, V]):
+class BatchLoader(Owning, Generic[K, V]):
     """Loads the keys that many calls ask for, one by one, in few executions.
 
     .. code-block:: python
@@ -121,29 +121,15 @@ class BatchLoader(Generic[K, V]):
         self._owner = Owner(f"{type(self).__name__} {name!r}")
         observer = Announcer(name, policies.instruments) if policies.instruments else None
         self._table = KeyTable(keep_abandoned=True, observer=observer)
-        self._batches = Batches(self._table, self._owner, policies, batching, observer)
-
-    def __repr__(self) -> str:
-        return f"<{self._owner}, {len(self._table)} in flight>"
+        self._leaders = self._batches = Batches(
+            self._table, self._owner, policies, batching, observer
+        )
 
     async def __aenter__(self) -> Self:
         """Open the loader: this task owns every leader until it leaves the block."""
         await self._owner.open()
         self._batches.open()
         return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> bool | None:
-        """Close the loader: refuse new calls, and wait until all flights have landed."""
-        self._owner.check_entered()
-        try:
-            return await self._batches.end(exc_val)
-        finally:
-            del exc_val, exc_tb  # whose frames may lead here
 
     async def load(self, key: K, *, fresh: bool = False) -> V:
         """Return the value for ``key``, loaded together with other keys.
@@ -293,18 +279,3 @@ class BatchLoader(Generic[K, V]):
             batches=self._batches.started,
             loaded=self._batches.loaded,
         )
-
-    def flights(self) -> tuple[FlightInfo, ...]:
-        """Describe the flight of every key, a queued one right after the one it waits for.
-
-        A flight whose batch is pending is ``STARTING``; one that every waiter has left, while its
-        batch runs for other keys, is ``ABANDONED``, and can be joined.
-
-        :raises RuntimeError: in another event loop or thread than where this is open, or outside
-            of a task
-        """
-        self._owner.check_loop()
-        if not len(self._table):
-            return ()  # there may be no event loop, and no time
-        now = current_time()
-        return tuple(flight.info(now) for flight in self._table)

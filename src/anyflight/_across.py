@@ -1,0 +1,65 @@
+"""A coalescer's flights across processes: each goes through a lease."""
+
+from __future__ import annotations
+
+__all__ = ("Across",)
+
+from collections.abc import Hashable
+from functools import partial
+from typing import Generic, TypeVar
+
+from ._calls import Calls
+from ._checks import check_instance
+from ._flight import FlightTable
+from ._leaders import Leaders
+from ._led_flight import LedFlight, Work
+from .lease import Lease
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Across(Generic[K]):
+    """Makes the work of flights that of a lease's calls, and hears what others invalidate."""
+
+    __slots__ = ("__weakref__", "_join", "_lease", "_leaders", "_table")
+
+    def __init__(
+        self, lease: Lease[K], table: FlightTable[LedFlight], leaders: Leaders, calls: Calls
+    ) -> None:
+        check_instance(lease, "across", Lease)
+        self._lease = lease
+        self._table = table
+        self._leaders = leaders
+        self._join = calls.join
+        calls.join = self._joined
+
+    def open(self) -> None:
+        """Be told of invalidations from now on.
+
+        :raises RuntimeError: if the lease is not open here
+        """
+        self._lease.check_open()
+        self._lease.listeners.add(self)
+
+    def work(self, key: K, work: Work, *, fresh: bool) -> Work:
+        """Return the work of a flight: the lease's call, which runs the user's function or waits."""
+        func, args = work
+        return partial(self._lease.execute, fresh=fresh), (key, func, *args)
+
+    def invalidated(self, name: str) -> None:
+        """Let no call join what runs here for this key; flights that wait for others may be joined."""
+        for key in self._lease.running(name):
+            flight = self._table.current(key)
+            if flight is not None and flight.began is not None:
+                self._leaders.detach(flight)
+
+    def interrupted(self) -> None:
+        """Do nothing: whether a lease is void, the server knows when the work has ended."""
+
+    def _joined(self, key: Hashable, *, fresh: bool) -> LedFlight | None:
+        flight = self._join(key, fresh=fresh)
+        if fresh and flight is not None:
+            # It has not begun, nor asked for the lease: whoever holds that may have begun already.
+            call, args = flight.work
+            flight.work = partial(call, fresh=True), args
+        return flight

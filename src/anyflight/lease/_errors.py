@@ -1,0 +1,36 @@
+"""What the lease has to say: of other processes' errors, and of the server."""
+
+from __future__ import annotations
+
+__all__ = ("LeaseConfigurationError", "LeaseUnavailableError", "RemoteFlightError")
+
+from collections.abc import Hashable
+
+from anyflight._errors import CoalescerError
+
+
+class RemoteFlightError(CoalescerError):
+    """Raised where a call waited for work in another process, and the work failed there.
+
+    :ivar key: the key of the flight
+    :ivar type_name: the name of the error's class, with its module, as ``builtins.ValueError``
+    :ivar message: what the error said, shortened if it was very long
+    """
+
+    def __init__(self, text: str, key: Hashable, type_name: str, message: str) -> None:
+        super().__init__(text, key)
+        self.args: tuple[object, ...] = (text, key, type_name, message)
+        self.type_name = type_name
+        self.message = message
+
+
+class LeaseUnavailableError(CoalescerError):
+    """Raised if the server cannot be asked, and ``on_unreachable="raise"`` was given."""
+
+
+class LeaseConfigurationError(RuntimeError):
+    """Raised when a lease is opened on a server that will never do, as it is set up.
+
+    It is too old, or it refuses the user or the password. A server that is not there is no such
+    error, since it may come back.
+    """

@@ -1,0 +1,345 @@
+"""The lease: at most one execution at a time for one key in all processes that share a server."""
+
+from __future__ import annotations
+
+__all__ = ("Lease",)
+
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from functools import partial
+from inspect import isawaitable
+from types import TracebackType
+from typing import Any, Generic, Literal, Self, TypeVar, TypeVarTuple, Unpack, cast
+from weakref import WeakSet
+
+from anyio import Event, TaskHandle
+
+from anyflight._checks import check_callable, check_instance, not_awaitable
+from anyflight._errors import DeadlockError, shortened
+from anyflight._owner import Owner, Phase
+from anyflight._telling import Telling
+
+from ._codec import Codec, JSONCodec
+from ._errors import LeaseUnavailableError
+from ._events import LeaseInstrument
+from ._hearing import Hearing, Listener
+from ._held import Holdings, held_here
+from ._outcomes import Terms
+from ._participation import Fetched, Participation, Shared
+from ._requests import Requests, Unreachable
+from ._settings import Settings
+from ._statistics import Counters, LeaseStatistics
+from ._store import LeaseStore
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+Ts = TypeVarTuple("Ts")
+
+
+class Lease(Generic[K]):
+    """Lets calls for the same key share one execution across the processes that share a store.
+
+    .. code-block:: python
+
+        import anyio
+        from anyflight import Coalescer
+        from anyflight.lease import Lease, MemoryStore
+
+        async def fetch_user(user_id: str) -> str:
+            await anyio.sleep(0.01)
+            return f"User {user_id}"
+
+        async def main() -> None:
+            async with Lease[str](MemoryStore()) as lease:
+                async with Coalescer[str, str](across=lease) as users:
+                    assert await users.execute("42", fetch_user, "42") == "User 42"
+            assert lease.statistics().won == 1
+
+        anyio.run(main)
+
+    With a server in place of the :class:`MemoryStore`, see ``ValkeyLease``, the processes are those
+    that use the same server and the same namespace.
+
+    What is promised is efficiency: usually one execution, never a hang, never a result that is
+    older than the call may use. It is not mutual exclusion. If the process that holds a lease is
+    stopped for longer than ``ttl``, or the server loses its data, two executions overlap; see
+    `fencing_number` for work that must know.
+
+    Open it with ``async with``, as a :class:`Coalescer`, before those that use it: the block owns
+    the subscription and the renewals. On leaving it normally, new calls are refused, and those that
+    go on are waited for.
+
+    :param store: the server
+    :param ttl: how many seconds a lease lasts unless it is renewed, which is done after a third of
+        that: how long the others wait for a process that was killed. Shorter is sooner; but a
+        process whose event loop is blocked for nearly as long loses its lease
+    :param codec: makes bytes of values; :class:`JSONCodec` by default
+    :param encode_key: makes a string of a key, another for each. Without it keys must be strings
+    :param poll_interval: after how many seconds at most a call that waits asks again, for messages
+        can be lost
+    :param outcome_ttl: how many seconds an outcome is stored, for those who wait for it. It should
+        be a few times ``poll_interval``
+    :param request_timeout: how many seconds the server may take for an answer
+    :param retry_interval: how many seconds a server that could not be asked is left in peace
+    :param max_value_bytes: values that are larger, encoded, are not shared
+    :param on_lost: what becomes of work whose lease is lost: ``"cancel"`` cancels it, and the call
+        waits for the successor's outcome; ``"finish"`` lets it go on, for those who wait here
+    :param on_unreachable: what calls do if the server cannot be asked: ``"run"`` the work without
+        it, or ``"raise"`` :exc:`LeaseUnavailableError`
+    :param name: appears in messages and in event records
+    :param instruments: told of leases and of outages, see :class:`LeaseInstrument`
+    :raises TypeError: if an argument is of the wrong type
+    :raises ValueError: if one is out of its range
+    """
+
+    def __init__(  # noqa: PLR0913 - policies are independent of each other
+        self,
+        store: LeaseStore,
+        *,
+        ttl: float = 10,
+        codec: Codec[Any] | None = None,
+        encode_key: Callable[[K], str] | None = None,
+        poll_interval: float = 1,
+        outcome_ttl: float = 5,
+        request_timeout: float = 1,
+        retry_interval: float = 1,
+        max_value_bytes: int = 1024 * 1024,
+        on_lost: Literal["cancel", "finish"] = "cancel",
+        on_unreachable: Literal["run", "raise"] = "run",
+        name: str = "lease",
+        instruments: Iterable[LeaseInstrument] = (),
+    ) -> None:
+        settings = Settings(
+            name=name,
+            ttl=ttl,
+            poll_interval=poll_interval,
+            outcome_ttl=outcome_ttl,
+            request_timeout=request_timeout,
+            retry_interval=retry_interval,
+            max_value_bytes=max_value_bytes,
+            on_lost=on_lost,
+            on_unreachable=on_unreachable,
+        )
+        if encode_key is not None:
+            check_callable(encode_key, "encode_key")
+        instruments = tuple(instruments)
+        for instrument in instruments:
+            check_instance(instrument, "each of instruments", LeaseInstrument)
+        self._settings = settings
+        self._encode_key = encode_key
+        self._store = store
+        owner = self._owner = Owner(f"{type(self).__name__} {name!r}")
+        counters = self._counters = Counters()
+        telling = Telling(name, instruments)
+        requests = self._requests = Requests(settings, owner.label, counters, telling)
+        self._hearing = Hearing(settings, store, requests, counters)
+        self._holdings = Holdings(settings, store, requests, owner, counters)
+        self._hearing.listeners.add(self._holdings)
+        self._shared = Shared(
+            settings=settings,
+            label=owner.label,
+            store=store,
+            requests=requests,
+            hearing=self._hearing,
+            holdings=self._holdings,
+            counters=counters,
+            telling=telling,
+        )
+        self._codec: Codec[Any] = JSONCodec() if codec is None else codec
+        self._terms = Terms(
+            self._codec, lambda _: outcome_ttl, wanted=False, error_keep=outcome_ttl
+        )
+        self._keeper: TaskHandle[None]
+        #: Set when the last call has ended, while closing.
+        self._idle: Event | None = None
+
+    def __repr__(self) -> str:
+        return f"<{self._owner}, {self._counters.holding} held>"
+
+    async def __aenter__(self) -> Self:
+        """Open the lease: subscribe, or learn that the server cannot be asked for now.
+
+        :raises LeaseConfigurationError: if the server is too old, or refuses the user or password
+        """
+        await self._owner.open()
+        self._idle = None
+        self._hearing.prepare()
+        self._keeper = self._owner.start(
+            self._hearing.keep(), name=f"{self._owner.label} subscription"
+        )
+        try:
+            await self._hearing.tried()
+            if self._hearing.refusal is not None:
+                raise self._hearing.refusal
+        except BaseException as exc:
+            await self._end(exc)
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool | None:
+        """Close the lease: refuse new calls, and wait until those that go on have ended."""
+        self._owner.check_entered()
+        try:
+            return await self._end(exc_val)
+        finally:
+            del exc_val, exc_tb  # whose frames may lead here
+
+    async def _end(self, exc: BaseException | None) -> bool:
+        try:
+            self._owner.end_calls(Phase.CLOSING if exc is None else Phase.ABORTING)
+            if exc is None and self._counters.taking_part:
+                self._idle = Event()
+                await self._idle.wait()
+            self._keeper.cancel()
+        except BaseException as cancellation:
+            await self._owner.close(cancellation)
+            raise
+        else:
+            return await self._owner.close(exc)
+        finally:
+            self._holdings.clear()
+            del exc  # whose frames may lead here
+
+    async def execute(
+        self,
+        key: K,
+        func: Callable[[Unpack[Ts]], Awaitable[V]],
+        *args: Unpack[Ts],
+        fresh: bool = False,
+    ) -> V:
+        """Return the value of ``func(*args)``, run by one of the calls for this key.
+
+        If another call holds the lease of ``key``, in whatever process, this one waits for its
+        outcome. Else it wins the lease and runs the function, in this task; meanwhile the lease is
+        renewed. If it loses the lease, see ``on_lost``. If the server cannot be asked, it runs the
+        function without it.
+
+        If this call is cancelled, so is the function, if it is run by this call. The lease is given
+        back: another call that waits runs its own function. A request that is under way is waited
+        for, for ``request_timeout`` seconds at most.
+
+        This is a checkpoint.
+
+        :param key: says which calls may share a result, in all processes
+        :param func: an async function, or another callable that returns an awaitable
+        :param args: its positional arguments
+        :param fresh: use no outcome of work that began before this call
+        :raises Exception: what the function raised here
+        :raises RemoteFlightError: if it failed in another process
+        :raises DeadlockError: if this call is made by the work that it would wait for
+        :raises LeaseUnavailableError: if the server cannot be asked and this is not to be passed
+            over
+        :raises anyio.ClosedResourceError: if the lease is closing or closed
+        :raises RuntimeError: if it was never opened, or was opened in another event loop or thread
+        :raises TypeError: if the key has no string to be named by, or an argument is of the wrong
+            type
+        """
+        check_callable(func, "func")
+        fetched = await self._take_part(key, partial(_called, func, args), self._terms, fresh=fresh)
+        return cast("V", fetched.value)
+
+    async def _take_part(
+        self,
+        key: K,
+        work: Callable[[], Awaitable[Any]],
+        terms: Terms,
+        *,
+        since: int = 0,
+        fresh: bool = False,
+    ) -> Fetched:
+        await self._owner.admit()
+        name = self._name_of(key)
+        chain = held_here(name, self._holdings.of(name))
+        if chain is not None:
+            circle = " -> ".join(map(shortened, [*chain, key]))
+            message = f"the work for key {shortened(chain[0])} would wait for itself: {circle}"
+            raise DeadlockError(message, key, (*chain, key))
+        counters = self._counters
+        counters.calls += 1
+        counters.taking_part += 1
+        part = Participation(
+            self._shared, terms, work, key=key, name=name, since=since, fresh=fresh
+        )
+        try:
+            return await part.run()
+        except Exception:
+            raise
+        except BaseException:
+            part.way = "given_up"
+            raise
+        finally:
+            setattr(counters, part.way, getattr(counters, part.way) + 1)
+            counters.taking_part -= 1
+            if self._idle is not None and not counters.taking_part:
+                self._idle.set()
+            del part, work  # what is raised may be kept for long, and with it this frame
+
+    async def invalidate(self, key: K) -> None:
+        """Void what is being done for a key, in all processes: its outcome will not be shared.
+
+        Use it after a write, when results that were read before the write must not be joined.
+        Work that runs goes on, for the calls that wait for it in its own process; all other calls,
+        those that wait elsewhere included, get the outcome of work that begins after this.
+
+        :raises LeaseUnavailableError: if the server cannot be asked, whatever ``on_unreachable``
+            says: an invalidation that is not heard is none
+        :raises anyio.ClosedResourceError: if the lease is closing or closed
+        :raises RuntimeError: as `execute`
+        :raises TypeError: as `execute`
+        """
+        await self._owner.admit()
+        name = self._name_of(key)
+        try:
+            await self._requests.ask(self._store.invalidate(name))
+        except Unreachable as exc:
+            raise LeaseUnavailableError(
+                f"the server could not be told that key {shortened(key)} is invalid", key
+            ) from exc.__cause__
+        finally:
+            self._hearing.tell(name)
+
+    @property
+    def listeners(self) -> WeakSet[Listener]:
+        """Those who are told what has been invalidated, in whatever process."""
+        return self._hearing.listeners
+
+    def running(self, name: str) -> list[K]:
+        """Return the keys of this name for which work runs here."""
+        return [cast("K", held.key) for held in self._holdings.of(name)]
+
+    def check_open(self) -> None:
+        """Raise a :exc:`RuntimeError` unless this is open, and here."""
+        if self._owner.phase is not Phase.OPEN:
+            raise RuntimeError(
+                f"{self._owner} is not open: open it with 'async with' before what uses it"
+            )
+        self._owner.check_loop()
+
+    def statistics(self) -> LeaseStatistics:
+        """Return the counters, and what is there now."""
+        return self._counters.statistics()
+
+    def _name_of(self, key: K) -> str:
+        name: object = key if self._encode_key is None else self._encode_key(key)
+        if isinstance(name, str):
+            return name
+        if self._encode_key is None:
+            raise TypeError(
+                f"a key must be a string, not {shortened(key)}: give the lease an encode_key that "
+                "makes another string of each key, as encode_key=str does of integers"
+            )
+        raise TypeError(
+            f"encode_key must return a string, not an object of type {type(name).__qualname__}"
+        )
+
+
+async def _called(func: Callable[..., Awaitable[V]], args: tuple[Any, ...]) -> V:
+    result: Any = func(*args)
+    if not isawaitable(result):
+        raise not_awaitable(func, result)
+    value: V = await result
+    return value

@@ -1,0 +1,289 @@
+"""One call's part in the protocol: ask, then lead, or wait and ask again.
+
+States of a participation, and what moves it:
+
+    ASKING    --Won-->          LEADING
+    ASKING    --Busy-->         WAITING, from now on for this epoch or a later one
+    ASKING    --Hit-->          over: the outcome of another
+    ASKING    --unreachable-->  ALONE
+    WAITING   --a message, the end of the lease, or the poll interval-->  ASKING
+    LEADING   --the work ends-->        over: the outcome is committed, or fenced
+    LEADING   --the lease is lost-->    ASKING
+    ALONE     --the work ends-->        over
+
+A cancellation ends it in any state; what it holds, or may hold, it lets go.
+"""
+
+from __future__ import annotations
+
+__all__ = ("Participation", "Shared")
+
+import logging
+import random
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+from anyio import Event, current_time, move_on_after
+from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
+
+from anyflight._errors import shortened
+from anyflight._telling import Telling
+
+from ._errors import LeaseUnavailableError
+from ._events import LeaseEnd, LeaseEnded
+from ._hearing import Hearing
+from ._held import Held, Holdings, holding
+from ._outcomes import Terms, error_outcome, remote_error
+from ._requests import Requests, Unreachable
+from ._settings import Settings
+from ._statistics import Counters
+from ._store import Busy, Hit, LeaseStore, Outcome, OutcomeKind, Won
+
+V = TypeVar("V")
+
+logger = logging.getLogger("anyflight")
+
+#: By which part of the poll interval those who wait for the end of a lease come after it at most,
+#: so that they do not come all at once.
+SPREAD: Final = 1 / 4
+LOST: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all calls of one lease share."""
+
+    settings: Settings
+    label: str
+    store: LeaseStore
+    requests: Requests
+    hearing: Hearing
+    holdings: Holdings
+    counters: Counters
+    telling: Telling
+
+
+class Fetched(NamedTuple):
+    """What a call got.
+
+    :ivar value: the value
+    :ivar age: how many seconds ago it was stored by another, 0.0 if it is this call's own
+    """
+
+    value: Any
+    age: float = 0.0
+
+
+class Participation(Generic[V]):
+    """One call of ``execute``.
+
+    :param work: to be run here, if it falls to this call
+    :param since: the lowest epoch whose outcome may be used; 0 if only one that runs when the
+        server is first asked
+    :param fresh: whether not even that may be used, but only what is begun later
+    """
+
+    __slots__ = ("_began", "_fresh", "_key", "_name", "_shared", "_since", "_terms", "_work", "way")
+
+    def __init__(  # noqa: PLR0913 - made in one place
+        self,
+        shared: Shared,
+        terms: Terms,
+        work: Callable[[], Awaitable[V]],
+        *,
+        key: Hashable,
+        name: str,
+        since: int,
+        fresh: bool,
+    ) -> None:
+        self._shared = shared
+        self._terms = terms
+        self._work = work
+        self._key = key
+        self._name = name
+        self._since = since
+        self._fresh = fresh
+        #: The counter that tells which way it came by what it got.
+        self.way = "given_up"
+        self._began = current_time()
+
+    async def run(self) -> Fetched:
+        """Return the value, of whosever work."""
+        requests = self._shared.requests
+        while requests.may_begin():
+            with self._shared.hearing.news(self._name) as news:
+                token, sent = token_hex(12), current_time()
+                try:
+                    answer = await self._acquire(token)
+                except Unreachable as exc:
+                    return await self._unreachable(exc)
+                if isinstance(answer, Busy):
+                    # A fresh call may not use what was begun before it.
+                    self._since = self._since or answer.epoch + self._fresh
+                    await self._wait(news, answer.remaining)
+                    continue
+            if isinstance(answer, Hit):
+                return await self._use(answer.outcome)
+            self._since = self._since or answer.epoch
+            self._shared.counters.won += 1
+            value = await self._lead(Held(self._key, self._name, token, answer.epoch), sent)
+            if value is not LOST:
+                return Fetched(value)
+        await checkpoint()
+        return await self._unreachable(None)
+
+    async def _acquire(self, token: str) -> Hit | Won | Busy:
+        store, ttl = self._shared.store, self._shared.settings.ttl
+        try:
+            return await self._shared.requests.ask(
+                store.acquire(self._name, token, ttl=ttl, since=self._since)
+            )
+        except Unreachable:
+            raise
+        except BaseException:  # native cancellation: nobody knows what the answer would have been
+            await self._release(token)
+            raise
+
+    async def _wait(self, news: Event, remaining: float) -> None:
+        """Wait for a message, for the end of the lease, or for the poll interval."""
+        poll, counters = self._shared.settings.poll_interval, self._shared.counters
+        pause = poll * random.uniform(0.5, 1)  # noqa: S311 - to spread the requests
+        end = max(remaining, 0) + poll * random.uniform(0, SPREAD)  # noqa: S311
+        with move_on_after(min(pause, end)) as scope:
+            await news.wait()
+        if scope.cancelled_caught:
+            counters.polls += 1
+        else:
+            counters.woken += 1
+
+    async def _use(self, outcome: Outcome) -> Fetched:
+        """Return, or raise, what came of another's work."""
+        if outcome.kind is OutcomeKind.ERROR:
+            self.way = "remote_errors"
+            raise remote_error(self._key, outcome.body)
+        if outcome.kind is OutcomeKind.VALUE:
+            try:
+                value = self._terms.codec.decode(outcome.body)
+            except Exception as exc:  # noqa: BLE001 - the codec is the user's
+                self._refused("decode", exc)
+            else:
+                self.way = "shared"
+                return Fetched(value, outcome.age)
+        return await self._alone("ran_unshared")
+
+    async def _unreachable(self, error: Unreachable | None) -> Fetched:
+        if self._shared.settings.on_unreachable == "raise":
+            raise LeaseUnavailableError(
+                f"the server could not be asked about key {shortened(self._key)}", self._key
+            ) from (error and error.__cause__)
+        return await self._alone("ran_unreachable")
+
+    async def _alone(self, way: str) -> Fetched:
+        """Run the work without a lease."""
+        await checkpoint_if_cancelled()
+        self.way = way
+        holdings = self._shared.holdings
+        held = Held(self._key, self._name, "", 0)
+        holdings.add(held, 0)
+        try:
+            with holding(held):
+                return Fetched(await self._work())
+        finally:
+            holdings.discard(held)
+
+    async def _lead(self, held: Held, sent: float) -> Any:
+        """Run the work under the lease; return its value, or LOST if it lost that."""
+        holdings = self._shared.holdings
+        end = LeaseEnd.RELEASED
+        holdings.add(held, sent)
+        try:
+            try:
+                await checkpoint_if_cancelled()
+                with held.scope, holding(held):
+                    value = await self._work()
+                lost = held.scope.cancelled_caught
+            except Exception as exc:
+                # What work makes of its cancellation is nobody's outcome.
+                lost = held.scope.cancel_called
+                if not lost:
+                    self.way = "ran"
+                    record = error_outcome(held.epoch, exc)
+                    end = await self._commit(held, record, self._terms.error_keep)
+                    raise
+            if lost:
+                end = LeaseEnd.LOST
+                self._shared.counters.lost += 1
+                await self._release(held.token)  # it may be that nobody has it yet
+                return LOST
+            self.way = "ran"
+            end = await self._commit(held, self._outcome_of(held, value), self._terms.keep(value))
+        except (Exception, GeneratorExit):  # with the latter the event loop is gone
+            raise
+        except BaseException:
+            await self._release(held.token)
+            raise
+        else:
+            return value
+        finally:
+            holdings.discard(held)
+            self._tell(held, end)
+
+    def _outcome_of(self, held: Held, value: V) -> Outcome:
+        """Return the outcome of an epoch whose work returned this value."""
+        try:
+            body = self._terms.codec.encode(value)
+            if len(body) <= self._shared.settings.max_value_bytes:
+                return Outcome(held.epoch, OutcomeKind.VALUE, bytes(body))
+        except Exception as exc:  # noqa: BLE001 - the codec is the user's
+            self._refused("encode", exc)
+        else:
+            limit = self._shared.settings.max_value_bytes
+            self._refused("share", ValueError(f"{len(body)} bytes are more than {limit}"))
+        return Outcome(held.epoch, OutcomeKind.UNSHARED, b"")
+
+    async def _commit(self, held: Held, outcome: Outcome, keep: float) -> LeaseEnd:
+        shared = self._shared
+        wanted = self._terms.wanted and outcome.kind is OutcomeKind.VALUE
+        if outcome.kind is OutcomeKind.UNSHARED:
+            keep = self._terms.error_keep
+        commit = shared.store.commit(held.name, held.token, outcome, keep=keep, wanted=wanted)
+        try:
+            committed = await shared.requests.ask(commit)
+        except Unreachable:
+            shared.counters.uncommitted += 1
+            return LeaseEnd.UNCOMMITTED
+        if committed:
+            shared.counters.committed += 1
+            return LeaseEnd.COMMITTED
+        shared.counters.fenced += 1
+        return LeaseEnd.FENCED
+
+    async def _release(self, token: str) -> None:
+        """Give up a lease, if this token holds it; if that fails, it ends by itself."""
+        try:
+            await self._shared.requests.ask(self._shared.store.release(self._name, token))
+        except Unreachable:
+            pass
+
+    def _refused(self, what: str, error: Exception) -> None:
+        """Count a value that cannot be shared, and warn of the first. Nothing of it is logged."""
+        counters = self._shared.counters
+        level = logging.DEBUG if counters.refused else logging.WARNING
+        counters.refused += 1
+        logger.log(
+            level,
+            "%s: could not %s the value of %s (%s), so the work is run wherever it is wanted; "
+            "more of this is logged as DEBUG",
+            self._shared.label,
+            what,
+            shortened(self._key),
+            type(error).__qualname__,
+        )
+
+    def _tell(self, held: Held, end: LeaseEnd) -> None:
+        now = current_time()
+        delay, duration = held.began - self._began, now - held.began
+        event = LeaseEnded(self._shared.settings.name, self._key, held.epoch, end, delay, duration)
+        self._shared.telling.tell("lease_ended", event)
