@@ -187,7 +187,7 @@ class HandClock:
     """
 
     #: The modules that read the time.
-    READERS = ("_announcer", "_calls", "_coalescer", "_deadlines", "_leaders", "_loader")
+    READERS = ("_announcer", "_calls", "_deadlines", "_leaders", "_owning")
 
     def __init__(self) -> None:
         self.now = 0.0

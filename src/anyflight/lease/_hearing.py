@@ -126,10 +126,11 @@ class Hearing:
                     await self._store.listen(self.hear, self._on_live)
                 except LeaseConfigurationError as exc:
                     self.refusal = exc
-                    self._requests.failed(exc)
+                    if self._tried.is_set():  # else it is raised, by the opening
+                        self._requests.failed(exc, str(exc))
                 except Exception as exc:  # noqa: BLE001 - whatever it is, it is worth another attempt
                     if not self._live:
-                        self._requests.failed(exc)
+                        self._requests.failed(exc, str(exc))
                 self._tried.set()
                 if self._live:
                     self._live = False

@@ -326,6 +326,10 @@ class Lease(Generic[K]):
     def _name_of(self, key: K) -> str:
         name: object = key if self._encode_key is None else self._encode_key(key)
         if isinstance(name, str):
+            try:
+                name.encode()
+            except UnicodeEncodeError:
+                raise ValueError(f"UTF-8 has no bytes for key {shortened(key)}") from None
             return name
         if self._encode_key is None:
             raise TypeError(

@@ -21,6 +21,7 @@ __all__ = ("Participation", "Shared")
 import logging
 import random
 from collections.abc import Awaitable, Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any, Final, Generic, NamedTuple, TypeVar
@@ -262,10 +263,8 @@ class Participation(Generic[V]):
 
     async def _release(self, token: str) -> None:
         """Give up a lease, if this token holds it; if that fails, it ends by itself."""
-        try:
+        with suppress(Unreachable):
             await self._shared.requests.ask(self._shared.store.release(self._name, token))
-        except Unreachable:
-            pass
 
     def _refused(self, what: str, error: Exception) -> None:
         """Count a value that cannot be shared, and warn of the first. Nothing of it is logged."""

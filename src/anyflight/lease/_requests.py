@@ -12,7 +12,6 @@ from anyio import current_time, fail_after
 
 from anyflight._telling import Telling
 
-from ._errors import LeaseConfigurationError
 from ._events import ServerFound, ServerLost
 from ._settings import Settings
 from ._statistics import Counters
@@ -79,8 +78,12 @@ class Requests:
         self.succeeded()
         return answer
 
-    def failed(self, error: Exception) -> None:
-        """Take note that the server could not be asked; warn at the beginning of an outage."""
+    def failed(self, error: Exception, detail: str = "") -> None:
+        """Take note that the server could not be asked; warn at the beginning of an outage.
+
+        :param detail: what may be logged beside the error's class. Of a request that is nothing:
+            what a server says of one may quote its arguments, a value among them
+        """
         self._counters.failures += 1
         now = current_time()
         self._next_try = now + self._settings.retry_interval
@@ -88,13 +91,11 @@ class Requests:
             return
         self._lost_at = now
         self._counters.outages += 1
-        # What a server says of a request may quote its arguments, a value among them.
-        detail = f": {error}" if isinstance(error, (OSError, LeaseConfigurationError)) else ""
         logger.warning(
             "%s: the server cannot be asked (%s%s); calls run without it until it answers",
             self._label,
             type(error).__qualname__,
-            detail,
+            detail and f": {detail}",
         )
         self._telling.tell("server_lost", ServerLost(self._settings.name, error))
 

@@ -13,7 +13,8 @@ class LeaseStatistics:
 
     Each call of ``execute`` ends in one of six ways: at every moment ::
 
-        calls == ran + ran_unreachable + ran_unshared + shared + remote_errors + given_up + taking_part
+        calls == (ran + ran_unreachable + ran_unshared
+                  + shared + remote_errors + given_up + taking_part)
 
     :ivar calls: calls of ``execute`` that were taken. With ``Coalescer(across=...)`` they are its
         flights, not its calls
@@ -35,7 +36,7 @@ class LeaseStatistics:
     :ivar polls: how often the server was asked again because a wait was over, and
     :ivar woken: because of a message
     :ivar requests: requests made of the server, those that failed included
-    :ivar failures: requests that failed, or took longer than ``request_timeout``
+    :ivar failures: requests, and attempts to subscribe, that failed or took too long
     :ivar outages: how often the server became unreachable
     :ivar reconnects: how often the subscription was lost and had again
     :ivar taking_part: calls of ``execute`` that go on now

@@ -82,7 +82,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Won:
-    """This attempt holds the lease.
+    """The attempt holds the lease.
 
     :ivar epoch: its number, the fencing number
     """
