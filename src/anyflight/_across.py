@@ -21,7 +21,7 @@ K = TypeVar("K", bound=Hashable)
 class Across(Generic[K]):
     """Makes the work of flights that of a lease's calls, and hears what others invalidate."""
 
-    __slots__ = ("__weakref__", "_join", "_lease", "_leaders", "_table")
+    __slots__ = ("__weakref__", "_join", "_leaders", "_lease", "_table")
 
     def __init__(
         self, lease: Lease[K], table: FlightTable[LedFlight], leaders: Leaders, calls: Calls
@@ -42,12 +42,12 @@ class Across(Generic[K]):
         self._lease.listeners.add(self)
 
     def work(self, key: K, work: Work, *, fresh: bool) -> Work:
-        """Return the work of a flight: the lease's call, which runs the user's function or waits."""
+        """Return the work of a flight: a call of the lease, which runs the function or waits."""
         func, args = work
         return partial(self._lease.execute, fresh=fresh), (key, func, *args)
 
     def invalidated(self, name: str) -> None:
-        """Let no call join what runs here for this key; flights that wait for others may be joined."""
+        """Let no call join what runs here for this key; what waits for others may be joined."""
         for key in self._lease.running(name):
             flight = self._table.current(key)
             if flight is not None and flight.began is not None:

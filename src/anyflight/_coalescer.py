@@ -160,7 +160,7 @@ class Coalescer(Decorating[K, V], Owning):
         await self._owner.open()
         return self
 
-    async def execute(  # noqa: C901 - a coroutine just for the wait would cost every joiner
+    async def execute(  # noqa: C901, PLR0912 - a coroutine for the wait would cost every joiner
         self,
         key: K,
         func: Callable[[Unpack[Ts]], Awaitable[V]],

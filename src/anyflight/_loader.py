@@ -120,9 +120,9 @@ class BatchLoader(Owning, Generic[K, V]):
         self._copy = copy
         self._owner = Owner(f"{type(self).__name__} {name!r}")
         observer = Announcer(name, policies.instruments) if policies.instruments else None
-        self._table = KeyTable(keep_abandoned=True, observer=observer)
+        self._table = self._keys = KeyTable(keep_abandoned=True, observer=observer)
         self._leaders = self._batches = Batches(
-            self._table, self._owner, policies, batching, observer
+            self._keys, self._owner, policies, batching, observer
         )
 
     async def __aenter__(self) -> Self:
@@ -158,7 +158,7 @@ class BatchLoader(Owning, Generic[K, V]):
         if get_asyncgen_hooks()[0] is not self._owner.hook:
             await self._owner.admit()
         try:
-            flight = self._table.join(key, fresh=fresh)
+            flight = self._keys.join(key, fresh=fresh)
         except TypeError:
             check_hashable(key)
             raise
@@ -251,7 +251,7 @@ class BatchLoader(Owning, Generic[K, V]):
         """
         check_hashable(key)
         self._owner.check_loop()
-        flight = self._table.current(key)
+        flight = self._keys.current(key)
         if flight is None or flight.began is None:
             return False
         self._batches.detach_key(flight)
@@ -259,7 +259,7 @@ class BatchLoader(Owning, Generic[K, V]):
 
     def _running_since(self, key: K) -> float | None:
         """Return when the batch began that a call for ``key`` would join; None if none has."""
-        flight = self._table.current(key)
+        flight = self._keys.current(key)
         return None if flight is None else flight.began
 
     def statistics(self) -> BatchLoaderStatistics:
@@ -267,7 +267,7 @@ class BatchLoader(Owning, Generic[K, V]):
 
         May be called in any thread; see `Coalescer.statistics`.
         """
-        table = self._table
+        table = self._keys
         return BatchLoaderStatistics(
             calls=table.flights + table.joined + self._owner.refused,
             flights=table.flights,

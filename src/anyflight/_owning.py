@@ -1,4 +1,4 @@
-"""What a coalescer and a batch loader have in common: the end of the block, and what is in the air."""
+"""What a coalescer and a batch loader have in common: an end, and flights in the air."""
 
 from __future__ import annotations
 

@@ -20,9 +20,11 @@ class Codec(Protocol[V]):
 
     def encode(self, value: V, /) -> bytes:
         """Return what `decode` makes an equal value of."""
+        ...
 
     def decode(self, data: bytes, /) -> V:
         """Return the value."""
+        ...
 
 
 class JSONCodec:
@@ -56,7 +58,7 @@ def _check_faithful(value: object) -> None:
     pending = [value]
     while pending:
         one: Any = pending.pop()
-        kind: type = type(one)
+        kind: type[Any] = type(one)
         if kind in _LEAVES:
             continue
         if kind is list:

@@ -50,13 +50,13 @@ class Hearing:
     __slots__ = (
         "_counters",
         "_live",
+        "_refusal",
         "_requests",
         "_settings",
         "_store",
         "_tried",
         "_waiting",
         "listeners",
-        "refusal",
     )
 
     def __init__(
@@ -68,12 +68,12 @@ class Hearing:
         self._counters = counters
         #: The events of those who wait for news of a key.
         self._waiting: dict[str, set[Event]] = {}
-        #: They stay here until they are gone: whoever is closed has nothing to do with what it hears.
+        #: They stay here as long as they live: for who is closed, what it hears is of no account.
         self.listeners: WeakSet[Listener] = WeakSet()
         self._live = False
         self._tried: Event
-        #: Why the server will never do, if it has said so.
-        self.refusal: LeaseConfigurationError | None = None
+        #: Why the server will never do, if it has said so at the first attempt.
+        self._refusal: LeaseConfigurationError | None = None
 
     @contextmanager
     def news(self, name: str) -> Generator[Event]:
@@ -106,13 +106,18 @@ class Hearing:
     def prepare(self) -> None:
         """Get ready for `keep`, in this event loop."""
         self._tried = Event()
-        self.refusal = None
+        self._refusal = None
         self._live = False
 
-    async def tried(self) -> None:
-        """Wait until the subscription is live, or it is known that it cannot be had for now."""
+    async def first_attempt(self) -> None:
+        """Wait until the subscription is live, or it is known that it cannot be had for now.
+
+        :raises LeaseConfigurationError: if the server has said that it never will be
+        """
         with move_on_after(self._settings.request_timeout):
             await self._tried.wait()
+        if self._refusal is not None:
+            raise self._refusal
 
     async def keep(self) -> None:
         """Have the subscription, and have it again when it is lost, until cancelled."""
@@ -125,9 +130,10 @@ class Hearing:
                         await self._store.check()
                     await self._store.listen(self.hear, self._on_live)
                 except LeaseConfigurationError as exc:
-                    self.refusal = exc
-                    if self._tried.is_set():  # else it is raised, by the opening
+                    if self._tried.is_set():
                         self._requests.failed(exc, str(exc))
+                    else:
+                        self._refusal = exc  # to be raised by the opening
                 except Exception as exc:  # noqa: BLE001 - whatever it is, it is worth another attempt
                     if not self._live:
                         self._requests.failed(exc, str(exc))

@@ -167,9 +167,7 @@ class Lease(Generic[K]):
             self._hearing.keep(), name=f"{self._owner.label} subscription"
         )
         try:
-            await self._hearing.tried()
-            if self._hearing.refusal is not None:
-                raise self._hearing.refusal
+            await self._hearing.first_attempt()
         except BaseException as exc:
             await self._end(exc)
             raise

@@ -1,4 +1,4 @@
-"""A store in the memory of this process: for tests, and the plainest statement of what a store is."""
+"""A store in the memory of this process: for tests, and the plainest statement of a store."""
 
 from __future__ import annotations
 

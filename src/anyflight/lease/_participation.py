@@ -200,20 +200,19 @@ class Participation(Generic[V]):
         end = LeaseEnd.RELEASED
         holdings.add(held, sent)
         try:
+            value: Any = LOST
             try:
                 await checkpoint_if_cancelled()
                 with held.scope, holding(held):
                     value = await self._work()
-                lost = held.scope.cancelled_caught
             except Exception as exc:
                 # What work makes of its cancellation is nobody's outcome.
-                lost = held.scope.cancel_called
-                if not lost:
+                if not held.scope.cancel_called:
                     self.way = "ran"
                     record = error_outcome(held.epoch, exc)
                     end = await self._commit(held, record, self._terms.error_keep)
                     raise
-            if lost:
+            if value is LOST:
                 end = LeaseEnd.LOST
                 self._shared.counters.lost += 1
                 await self._release(held.token)  # it may be that nobody has it yet
@@ -231,7 +230,7 @@ class Participation(Generic[V]):
             holdings.discard(held)
             self._tell(held, end)
 
-    def _outcome_of(self, held: Held, value: V) -> Outcome:
+    def _outcome_of(self, held: Held, value: Any) -> Outcome:
         """Return the outcome of an epoch whose work returned this value."""
         try:
             body = self._terms.codec.encode(value)

@@ -84,7 +84,8 @@ redis.call('HDEL', key, 't', 'u', 'w')
 local usable = tonumber(state[4] or 0)
 if state[2] or ARGV[6] == '1' then
   usable = now + tonumber(ARGV[5])
-  redis.call('HSET', key, 'l', ARGV[2], 'k', ARGV[3], 'b', ARGV[4], 'a', text(now), 'x', text(usable))
+  redis.call('HSET', key, 'l', ARGV[2], 'k', ARGV[3], 'b', ARGV[4])
+  redis.call('HSET', key, 'a', text(now), 'x', text(usable))
 end
 leave(ARGV[7], ARGV[8], state[2], usable)
 return 1

@@ -134,12 +134,14 @@ class LeaseStore(Protocol):
 
         :raises LeaseConfigurationError: if it never will, as it is set up
         """
+        ...
 
     async def listen(self, hear: Hear, live: Callable[[], None]) -> None:
         """Subscribe, call ``live``, then call ``hear`` for each message until cancelled.
 
         :raises Exception: if the subscription cannot be had, or is lost. A return means the same
         """
+        ...
 
     async def acquire(self, key: str, token: str, *, ttl: float, since: int) -> Acquired:
         """Return an outcome that may be used, else win the lease, else say who holds it.
@@ -147,9 +149,11 @@ class LeaseStore(Protocol):
         :param token: of this attempt alone; if it holds the lease already, it has ``Won``
         :param since: the lowest epoch whose outcome may be used; with 0 none may
         """
+        ...
 
     async def renew(self, key: str, token: str, *, ttl: float) -> bool:
         """Let the lease last ``ttl`` seconds from now; False if this token does not hold it."""
+        ...
 
     async def commit(
         self, key: str, token: str, outcome: Outcome, *, keep: float, wanted: bool
@@ -160,21 +164,28 @@ class LeaseStore(Protocol):
         :param wanted: store it even if nobody waits
         :return: False, and nothing is done, if this token does not hold the lease
         """
+        ...
 
     async def release(self, key: str, token: str) -> bool:
         """End the lease without an outcome; False if this token does not hold it."""
+        ...
 
     async def invalidate(self, key: str) -> None:
         """Void the lease, drop the outcome, and tell everybody."""
+        ...
 
     async def read(self, key: str) -> Outcome | None:
         """Return the outcome that is stored, whatever its epoch; no transition."""
+        ...
 
     async def tag(self, key: str, tags: frozenset[str], *, keep: float) -> None:
         """Let `tagged` find the key by each of these tags, for ``keep`` seconds at least."""
+        ...
 
     async def tagged(self, tag: str) -> list[str]:
         """Return the keys that were given this tag, and perhaps others that no longer matter."""
+        ...
 
     def keys(self) -> AsyncIterator[str]:
         """Yield every key that has any state throughout."""
+        ...

@@ -9,7 +9,7 @@ from __future__ import annotations
 __all__ = ("ValkeyLease", "ValkeyStore")
 
 import re
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable
 from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
 
 from coredis import Redis, RedisCluster
@@ -90,10 +90,11 @@ class ValkeyStore:
     """A :class:`LeaseStore` on a Valkey or Redis server."""
 
     def __init__(self, client: Client, namespace: str) -> None:
-        if not isinstance(client, Redis | RedisCluster):
+        given = cast("object", client)
+        if not isinstance(given, Redis | RedisCluster):
             raise TypeError(
                 "client must be a coredis.Redis or a coredis.RedisCluster, not an object of type "
-                f"{type(client).__module__}.{type(client).__qualname__}"
+                f"{type(given).__module__}.{type(given).__qualname__}"
             )
         check_instance(namespace, "namespace", str)
         if NAMESPACE.fullmatch(namespace) is None:
@@ -212,7 +213,8 @@ class ValkeyStore:
     async def _run(self, script: str, key: str, *args: str | bytes | int) -> Any:
         encoded = [arg.encode() if isinstance(arg, str) else arg for arg in args]
         with self._client.decoding(False):  # noqa: FBT003 - its signature; bodies are bytes
-            return await self._scripts[script](keys=[key.encode()], args=encoded)
+            call: Awaitable[Any] = cast("Any", self._scripts[script])([key.encode()], encoded)
+            return await call
 
 
 def _script(name: str) -> str:
