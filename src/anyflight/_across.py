@@ -21,13 +21,14 @@ K = TypeVar("K", bound=Hashable)
 class Across(Generic[K]):
     """Makes the work of flights that of a lease's calls, and hears what others invalidate."""
 
-    __slots__ = ("__weakref__", "_join", "_leaders", "_lease", "_table")
+    __slots__ = ("__weakref__", "_core", "_join", "_leaders", "_lease", "_table")
 
     def __init__(
         self, lease: Lease[K], table: FlightTable[LedFlight], leaders: Leaders, calls: Calls
     ) -> None:
         check_instance(lease, "across", Lease)
         self._lease = lease
+        self._core = lease.core
         self._table = table
         self._leaders = leaders
         self._join = calls.join
@@ -38,8 +39,8 @@ class Across(Generic[K]):
 
         :raises RuntimeError: if the lease is not open here
         """
-        self._lease.check_open()
-        self._lease.listeners.add(self)
+        self._core.check_open()
+        self._core.listeners.add(self)
 
     def work(self, key: K, work: Work, *, fresh: bool) -> Work:
         """Return the work of a flight: a call of the lease, which runs the function or waits."""
@@ -48,7 +49,7 @@ class Across(Generic[K]):
 
     def invalidated(self, name: str) -> None:
         """Let no call join what runs here for this key; what waits for others may be joined."""
-        for key in self._lease.running(name):
+        for key in self._core.running(name):
             flight = self._table.current(key)
             if flight is not None and flight.began is not None:
                 self._leaders.detach(flight)

@@ -5,15 +5,14 @@ from __future__ import annotations
 __all__ = ("SecondTier",)
 
 import logging
-from collections import Counter
-from collections.abc import Generator, Hashable
-from contextlib import contextmanager
+from collections.abc import Hashable
 from typing import Any, Final
 
 from anyio import move_on_after
 
 from anyflight._errors import shortened
 
+from ._barring import Barring
 from ._checks import checked_stored
 from ._statistics import Counters
 from ._store import CacheStore, StoredValue
@@ -23,44 +22,22 @@ logger = logging.getLogger("anyflight")
 #: How many seconds a flight that was cancelled takes at most to delete what it should not have
 #: stored.
 CLEAN_UP: Final = 5
-EVERYTHING: Final = object()
 
 
-class SecondTier:
+class SecondTier(Barring):
     """Reads, writes and deletes for flights, and knows when not to read.
 
     :param label: what to call the cache in messages
     """
 
-    __slots__ = ("_barred", "_counters", "_label", "_warned", "store")
+    __slots__ = ("_counters", "_label", "_warned", "store")
 
     def __init__(self, store: CacheStore[Any, Any], label: str, counters: Counters) -> None:
+        super().__init__()
         self.store = store
         self._label = label
         self._counters = counters
         self._warned = False
-        #: How many there are who want flights of a key not to read the store.
-        self._barred: Counter[Hashable] = Counter()
-
-    @contextmanager
-    def unread(self, key: Hashable = EVERYTHING) -> Generator[None]:
-        """Let no flight that begins within this block read what is stored.
-
-        So say fresh calls while they wait; and writers, until the store has got what they write,
-        and has lost again what was overtaken: what a flight reads before that may be from before
-        the write.
-        """
-        self._barred[key] += 1
-        try:
-            yield
-        finally:
-            self._barred[key] -= 1
-            if not self._barred[key]:
-                del self._barred[key]
-
-    def may_be_read(self, key: Hashable) -> bool:
-        """Whether a flight for this key that begins now may read what is stored."""
-        return not self._barred or (key not in self._barred and EVERYTHING not in self._barred)
 
     async def read(self, key: Hashable) -> StoredValue[Any] | None:
         """Return what is stored, if anything, and if the store can say."""

@@ -8,6 +8,7 @@ import math
 import random
 from collections.abc import Generator
 from contextlib import contextmanager
+from secrets import token_hex
 from typing import Protocol
 from weakref import WeakSet
 
@@ -57,6 +58,7 @@ class Hearing:
         "_tried",
         "_waiting",
         "listeners",
+        "origin",
     )
 
     def __init__(
@@ -70,6 +72,8 @@ class Hearing:
         self._waiting: dict[str, set[Event]] = {}
         #: They stay here as long as they live: for who is closed, what it hears is of no account.
         self.listeners: WeakSet[Listener] = WeakSet()
+        #: Whose invalidations are told of without a message.
+        self.origin = token_hex(8)
         self._live = False
         self._tried: Event
         #: Why the server will never do, if it has said so at the first attempt.
@@ -95,7 +99,7 @@ class Hearing:
         """Wake who waits for the key, and tell who wants to know of invalidations."""
         for event in self._waiting.get(notice.key, ()):
             event.set()
-        if notice.invalidated:
+        if notice.invalidated and notice.invalidated != self.origin:
             self.tell(notice.key)
 
     def tell(self, name: str) -> None:

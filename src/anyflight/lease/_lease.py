@@ -9,25 +9,15 @@ from functools import partial
 from inspect import isawaitable
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, TypeVarTuple, Unpack, cast
-from weakref import WeakSet
-
-from anyio import Event, TaskHandle
 
 from anyflight._checks import check_callable, check_instance, not_awaitable
-from anyflight._errors import DeadlockError, shortened
-from anyflight._owner import Owner, Phase
-from anyflight._telling import Telling
 
 from ._codec import Codec, JSONCodec
-from ._errors import LeaseUnavailableError
+from ._core import Core
 from ._events import LeaseInstrument
-from ._hearing import Hearing, Listener
-from ._held import Holdings, held_here
 from ._outcomes import Terms
-from ._participation import Fetched, Participation, Shared
-from ._requests import Requests, Unreachable
 from ._settings import Settings
-from ._statistics import Counters, LeaseStatistics
+from ._statistics import LeaseStatistics
 from ._store import LeaseStore
 
 K = TypeVar("K", bound=Hashable)
@@ -124,53 +114,25 @@ class Lease(Generic[K]):
         instruments = tuple(instruments)
         for instrument in instruments:
             check_instance(instrument, "each of instruments", LeaseInstrument)
-        self._settings = settings
-        self._encode_key = encode_key
-        self._store = store
-        owner = self._owner = Owner(f"{type(self).__name__} {name!r}")
-        counters = self._counters = Counters()
-        telling = Telling(name, instruments)
-        requests = self._requests = Requests(settings, owner.label, counters, telling)
-        self._hearing = Hearing(settings, store, requests, counters)
-        self._holdings = Holdings(settings, store, requests, owner, counters)
-        self._hearing.listeners.add(self._holdings)
-        self._shared = Shared(
-            settings=settings,
-            label=owner.label,
-            store=store,
-            requests=requests,
-            hearing=self._hearing,
-            holdings=self._holdings,
-            counters=counters,
-            telling=telling,
+        terms = Terms(
+            JSONCodec() if codec is None else codec,
+            keep=lambda _: outcome_ttl,
+            wanted=False,
+            error_keep=outcome_ttl,
         )
-        self._codec: Codec[Any] = JSONCodec() if codec is None else codec
-        self._terms = Terms(
-            self._codec, lambda _: outcome_ttl, wanted=False, error_keep=outcome_ttl
-        )
-        self._keeper: TaskHandle[None]
-        #: Set when the last call has ended, while closing.
-        self._idle: Event | None = None
+        label = f"{type(self).__name__} {name!r}"
+        #: For what is built on leases; no concern of users.
+        self.core = Core(settings, store, terms, encode_key, label, instruments)
 
     def __repr__(self) -> str:
-        return f"<{self._owner}, {self._counters.holding} held>"
+        return f"<{self.core.owner}, {self.core.counters.holding} held>"
 
     async def __aenter__(self) -> Self:
         """Open the lease: subscribe, or learn that the server cannot be asked for now.
 
         :raises LeaseConfigurationError: if the server is too old, or refuses the user or password
         """
-        await self._owner.open()
-        self._idle = None
-        self._hearing.prepare()
-        self._keeper = self._owner.start(
-            self._hearing.keep(), name=f"{self._owner.label} subscription"
-        )
-        try:
-            await self._hearing.first_attempt()
-        except BaseException as exc:
-            await self._end(exc)
-            raise
+        await self.core.open()
         return self
 
     async def __aexit__(
@@ -180,27 +142,11 @@ class Lease(Generic[K]):
         exc_tb: TracebackType | None,
     ) -> bool | None:
         """Close the lease: refuse new calls, and wait until those that go on have ended."""
-        self._owner.check_entered()
+        self.core.owner.check_entered()
         try:
-            return await self._end(exc_val)
+            return await self.core.end(exc_val)
         finally:
             del exc_val, exc_tb  # whose frames may lead here
-
-    async def _end(self, exc: BaseException | None) -> bool:
-        try:
-            self._owner.end_calls(Phase.CLOSING if exc is None else Phase.ABORTING)
-            if exc is None and self._counters.taking_part:
-                self._idle = Event()
-                await self._idle.wait()
-            self._keeper.cancel()
-        except BaseException as cancellation:
-            await self._owner.close(cancellation)
-            raise
-        else:
-            return await self._owner.close(exc)
-        finally:
-            self._holdings.clear()
-            del exc  # whose frames may lead here
 
     async def execute(
         self,
@@ -237,44 +183,9 @@ class Lease(Generic[K]):
             type
         """
         check_callable(func, "func")
-        fetched = await self._take_part(key, partial(_called, func, args), self._terms, fresh=fresh)
+        core = self.core
+        fetched = await core.take_part(key, partial(_called, func, args), core.terms, fresh=fresh)
         return cast("V", fetched.value)
-
-    async def _take_part(
-        self,
-        key: K,
-        work: Callable[[], Awaitable[Any]],
-        terms: Terms,
-        *,
-        since: int = 0,
-        fresh: bool = False,
-    ) -> Fetched:
-        await self._owner.admit()
-        name = self._name_of(key)
-        chain = held_here(name, self._holdings.of(name))
-        if chain is not None:
-            circle = " -> ".join(map(shortened, [*chain, key]))
-            message = f"the work for key {shortened(chain[0])} would wait for itself: {circle}"
-            raise DeadlockError(message, key, (*chain, key))
-        counters = self._counters
-        counters.calls += 1
-        counters.taking_part += 1
-        part = Participation(
-            self._shared, terms, work, key=key, name=name, since=since, fresh=fresh
-        )
-        try:
-            return await part.run()
-        except Exception:
-            raise
-        except BaseException:
-            part.way = "given_up"
-            raise
-        finally:
-            setattr(counters, part.way, getattr(counters, part.way) + 1)
-            counters.taking_part -= 1
-            if self._idle is not None and not counters.taking_part:
-                self._idle.set()
-            del part, work  # what is raised may be kept for long, and with it this frame
 
     async def invalidate(self, key: K) -> None:
         """Void what is being done for a key, in all processes: its outcome will not be shared.
@@ -289,54 +200,11 @@ class Lease(Generic[K]):
         :raises RuntimeError: as `execute`
         :raises TypeError: as `execute`
         """
-        await self._owner.admit()
-        name = self._name_of(key)
-        try:
-            await self._requests.ask(self._store.invalidate(name))
-        except Unreachable as exc:
-            raise LeaseUnavailableError(
-                f"the server could not be told that key {shortened(key)} is invalid", key
-            ) from exc.__cause__
-        finally:
-            self._hearing.tell(name)
-
-    @property
-    def listeners(self) -> WeakSet[Listener]:
-        """Those who are told what has been invalidated, in whatever process."""
-        return self._hearing.listeners
-
-    def running(self, name: str) -> list[K]:
-        """Return the keys of this name for which work runs here."""
-        return [cast("K", held.key) for held in self._holdings.of(name)]
-
-    def check_open(self) -> None:
-        """Raise a :exc:`RuntimeError` unless this is open, and here."""
-        if self._owner.phase is not Phase.OPEN:
-            raise RuntimeError(
-                f"{self._owner} is not open: open it with 'async with' before what uses it"
-            )
-        self._owner.check_loop()
+        await self.core.invalidate(key)
 
     def statistics(self) -> LeaseStatistics:
         """Return the counters, and what is there now."""
-        return self._counters.statistics()
-
-    def _name_of(self, key: K) -> str:
-        name: object = key if self._encode_key is None else self._encode_key(key)
-        if isinstance(name, str):
-            try:
-                name.encode()
-            except UnicodeEncodeError:
-                raise ValueError(f"UTF-8 has no bytes for key {shortened(key)}") from None
-            return name
-        if self._encode_key is None:
-            raise TypeError(
-                f"a key must be a string, not {shortened(key)}: give the lease an encode_key that "
-                "makes another string of each key, as encode_key=str does of integers"
-            )
-        raise TypeError(
-            f"encode_key must return a string, not an object of type {type(name).__qualname__}"
-        )
+        return self.core.counters.statistics()
 
 
 async def _called(func: Callable[..., Awaitable[V]], args: tuple[Any, ...]) -> V:

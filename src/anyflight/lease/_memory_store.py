@@ -107,7 +107,7 @@ class MemoryStore:
             state.outcome = outcome
             state.stored = current_time()
             state.outcome_ends = state.stored + keep
-        self._publish(Notice(key, invalidated=False), state)
+        self._publish(Notice(key), state)
         state.waited = False
         self._forget(key, state)
         return True
@@ -119,18 +119,18 @@ class MemoryStore:
         if state is None or state.token != token:
             return False
         state.token = None
-        self._publish(Notice(key, invalidated=False), state)
+        self._publish(Notice(key), state)
         self._forget(key, state)
         return True
 
-    async def invalidate(self, key: str) -> None:
+    async def invalidate(self, key: str, origin: str) -> None:
         """See :class:`LeaseStore`."""
         await checkpoint()
         state = self._states.get(key)
         if state is not None:
             state.token = state.outcome = None
             self._forget(key, state)
-        self._publish(Notice(key, invalidated=True), None)
+        self._publish(Notice(key, origin), None)
 
     async def read(self, key: str) -> Outcome | None:
         """See :class:`LeaseStore`."""

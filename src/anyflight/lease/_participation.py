@@ -70,11 +70,13 @@ class Fetched(NamedTuple):
     """What a call got.
 
     :ivar value: the value
-    :ivar age: how many seconds ago it was stored by another, 0.0 if it is this call's own
+    :ivar age: how many seconds ago it was stored by another; None if it is this call's own
+    :ivar fenced: whether it is this call's own, and came too late to be stored
     """
 
     value: Any
-    age: float = 0.0
+    age: float | None = None
+    fenced: bool = False
 
 
 class Participation(Generic[V]):
@@ -129,9 +131,9 @@ class Participation(Generic[V]):
                 return await self._use(answer.outcome)
             self._since = self._since or answer.epoch
             self._shared.counters.won += 1
-            value = await self._lead(Held(self._key, self._name, token, answer.epoch), sent)
-            if value is not LOST:
-                return Fetched(value)
+            led = await self._lead(Held(self._key, self._name, token, answer.epoch), sent)
+            if led is not None:
+                return led
         await checkpoint()
         return await self._unreachable(None)
 
@@ -194,8 +196,8 @@ class Participation(Generic[V]):
         finally:
             holdings.discard(held)
 
-    async def _lead(self, held: Held, sent: float) -> Any:
-        """Run the work under the lease; return its value, or LOST if it lost that."""
+    async def _lead(self, held: Held, sent: float) -> Fetched | None:
+        """Run the work under the lease; None if it lost that."""
         holdings = self._shared.holdings
         end = LeaseEnd.RELEASED
         holdings.add(held, sent)
@@ -216,7 +218,7 @@ class Participation(Generic[V]):
                 end = LeaseEnd.LOST
                 self._shared.counters.lost += 1
                 await self._release(held.token)  # it may be that nobody has it yet
-                return LOST
+                return None
             self.way = "ran"
             end = await self._commit(held, self._outcome_of(held, value), self._terms.keep(value))
         except (Exception, GeneratorExit):  # with the latter the event loop is gone
@@ -225,7 +227,7 @@ class Participation(Generic[V]):
             await self._release(held.token)
             raise
         else:
-            return value
+            return Fetched(value, fenced=end is LeaseEnd.FENCED)
         finally:
             holdings.discard(held)
             self._tell(held, end)

@@ -110,11 +110,11 @@ class Notice:
     """A message: a hint that it is time to ask again.
 
     :ivar key: what the message is about
-    :ivar invalidated: whether the key was invalidated. Else a lease has ended
+    :ivar invalidated: by whom the key was invalidated; empty if a lease has ended
     """
 
     key: str
-    invalidated: bool
+    invalidated: str = ""
 
 
 Hear: TypeAlias = Callable[[Notice], None]
@@ -170,8 +170,11 @@ class LeaseStore(Protocol):
         """End the lease without an outcome; False if this token does not hold it."""
         ...
 
-    async def invalidate(self, key: str) -> None:
-        """Void the lease, drop the outcome, and tell everybody."""
+    async def invalidate(self, key: str, origin: str) -> None:
+        """Void the lease, drop the outcome, and tell everybody.
+
+        :param origin: who does, without a colon: comes with the message
+        """
         ...
 
     async def read(self, key: str) -> Outcome | None:

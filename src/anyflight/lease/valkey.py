@@ -143,8 +143,9 @@ class ValkeyStore:
             live()
             async for message in pubsub:
                 text = _text(message["data"])
-                if text:
-                    hear(Notice(text[1:], invalidated=text[0] == "i"))
+                if text:  # that of `check` has none
+                    origin, _, key = text.partition(":")
+                    hear(Notice(key, origin))
 
     async def acquire(self, key: str, token: str, *, ttl: float, since: int) -> Acquired:
         """See :class:`LeaseStore`."""
@@ -178,18 +179,19 @@ class ValkeyStore:
                 _micro(keep),
                 int(wanted),
                 self._channel,
-                f"l{key}",
+                f":{key}",
             )
         )
 
     async def release(self, key: str, token: str) -> bool:
         """See :class:`LeaseStore`."""
         name = self._prefix + key
-        return bool(await self._run(_scripts.RELEASE, name, token, self._channel, f"l{key}"))
+        return bool(await self._run(_scripts.RELEASE, name, token, self._channel, f":{key}"))
 
-    async def invalidate(self, key: str) -> None:
+    async def invalidate(self, key: str, origin: str) -> None:
         """See :class:`LeaseStore`."""
-        await self._run(_scripts.INVALIDATE, self._prefix + key, self._channel, f"i{key}")
+        message = f"{origin}:{key}"
+        await self._run(_scripts.INVALIDATE, self._prefix + key, self._channel, message)
 
     async def read(self, key: str) -> Outcome | None:
         """See :class:`LeaseStore`."""
