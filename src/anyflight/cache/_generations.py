@@ -100,6 +100,10 @@ class Generations:
             del self._held[ticket.key]
         return not ticket.overtaken
 
+    def any(self, key: Hashable) -> bool:
+        """Whether there is a ticket for this key."""
+        return key in self._held
+
     def invalidate(self, key: Hashable) -> None:
         """Let nothing that has begun for this key fill."""
         self._held.pop(key, None)

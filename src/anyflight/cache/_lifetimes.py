@@ -50,6 +50,11 @@ class Lifetimes:
         spans = [self.ttl + window, *self.error_ttl.values()]
         return max((span for span in spans if span < math.inf), default=1)
 
+    @property
+    def longest_keep(self) -> float:
+        """What `keep` returns at most."""
+        return self.ttl + max(self.stale_while_revalidate, self.stale_if_error)
+
     def lifetime(self, draw: float) -> float:
         """Return for how long a value is fresh, for a draw in (0, 1]: ``ttl`` at most."""
         return self.ttl * (1 - self.ttl_jitter * (1 - draw)) if self.ttl_jitter else self.ttl

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ("Loading", "Source")
+__all__ = ("Loading", "Source", "called")
 
 import logging
 from collections.abc import Awaitable, Callable, Hashable
 from inspect import isawaitable
 from typing import Any, TypeAlias
 
-from anyio.lowlevel import checkpoint_if_cancelled
+from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from anyflight._checks import not_awaitable
 from anyflight._errors import MissingKeyError, shortened
@@ -43,10 +43,7 @@ class Loading:
     async def load(self, key: Hashable, source: Source) -> Any:
         """Return the value for the calls of a key, from the store or from its source."""
         try:
-            stored = await self.find(key)
-            if stored is not None:
-                return stored.value
-            return await self._load(key, source)
+            return await self._get(key, source, None)
         finally:
             # From Python 3.12 on an error leads to this frame (`f_back` of those in its traceback),
             # and an error that is kept shall not keep what is not its own.
@@ -60,15 +57,22 @@ class Loading:
             not due: for then it is another, newer one
         """
         try:
-            stored = await self.find(key, draw)
-            if stored is not None:
-                return stored.value
-            return await self._load(key, source)
+            return await self._get(key, source, draw)
         except BaseException as exc:
             self._refresh_failed(key, entry, exc)
             raise
         finally:
             del source, entry  # as in `load`
+
+    async def _get(self, key: Hashable, source: Source, draw: float | None) -> Any:
+        """Return the value, from wherever it is; with ``draw`` no old one that is stored."""
+        try:
+            stored = await self.find(key, draw)
+            if stored is not None:
+                return stored.value
+            return await self._load(key, source)
+        finally:
+            del source  # as in `load`
 
     async def find(self, key: Hashable, draw: float | None = None) -> StoredValue[Any] | None:
         """Return what is stored if it will do, and keep it; with ``draw`` only if it is fresh."""
@@ -81,43 +85,59 @@ class Loading:
             # On asyncio a cancellation that comes with the answer is noticed at the next wait: for
             # whom everybody has left, the function is not to be called.
             await checkpoint_if_cancelled()
-            if stored is None:
+            if stored is None or not self._will_do(ticket, stored, draw):
                 return None
-            now = first.now()
-            found = freshness(first.lifetimes.entry(stored, now), now, 1 if draw is None else draw)
-            if draw is not None and found is not Freshness.FRESH:
-                return None
-            first.adopt(ticket, stored)
-            if found not in {Freshness.FRESH, Freshness.STALE}:
-                return None  # kept for the case that the work fails
         finally:
             first.generations.give_back(ticket)
         first.counters.store_hits += 1
         return stored
 
+    def _will_do(self, ticket: Ticket, stored: StoredValue[Any], draw: float | None) -> bool:
+        """Whether a stored value may be served; keep it, if that is so or may be."""
+        first = self._first
+        now = first.now()
+        found = freshness(first.lifetimes.entry(stored, now), now, 1 if draw is None else draw)
+        if draw is not None and found is not Freshness.FRESH:
+            return False
+        first.adopt(ticket, stored)
+        # If it is too old, it is kept for the case that the work fails.
+        return found in {Freshness.FRESH, Freshness.STALE}
+
     async def _load(self, key: Hashable, source: Source) -> Any:
-        func, args, tags = source
+        tags = source[2]
         first = self._first
         began = first.now()
         ticket = first.generations.take(key, tags, began)
         try:
             try:
-                result: Any = func(*args)
-                if not isawaitable(result):
-                    raise not_awaitable(func, result)  # noqa: TRY301 - an error of the work too
-                value = await result
+                value = await called(source)
             except Exception as exc:
                 first.fail(ticket, exc, tags)
                 raise
             finally:
-                del source, func, args  # as in `load`
-                result = None
+                del source  # as in `load`
             stored = first.new_value(value, first.now() - began, tags)
             if first.fill(ticket, stored) and self._second is not None:
                 await self.store(self._second, ticket, stored)
         finally:
             first.generations.give_back(ticket)
         return value
+
+    async def write(self, key: Hashable, stored: StoredValue[Any]) -> None:
+        """Fill a key with a value that a user has set; at once in memory, then in the store."""
+        first, second = self._first, self._second
+        ticket = first.generations.take(key, stored.tags, first.now())
+        first.fill(ticket, stored)
+        if second is None:
+            first.generations.give_back(ticket)
+            await checkpoint()
+            return
+        with second.unread(key):
+            try:
+                await second.store.set(key, stored, keep=first.lifetimes.keep(stored))
+            finally:
+                if not first.generations.give_back(ticket):  # it was invalidated under way
+                    await second.take_back(key)
 
     async def store(self, second: SecondTier, ticket: Ticket, stored: StoredValue[Any]) -> None:
         """Let the second tier have what the first has, and give the ticket back.
@@ -147,3 +167,17 @@ class Loading:
             shortened(key),
             exc_info=error,
         )
+
+
+async def called(source: Source) -> Any:
+    """Call the function, and return what it returns."""
+    func, args, _ = source
+    result: Any = None
+    try:
+        result = func(*args)
+        if not isawaitable(result):
+            raise not_awaitable(func, result)
+        return await result
+    finally:
+        del source, func, args  # as in `Loading.load`
+        result = None

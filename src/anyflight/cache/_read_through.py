@@ -19,21 +19,20 @@ from anyflight._checks import (
     check_instance,
     checked_keys,
 )
-from anyflight._errors import MissingKeyError
 from anyflight._events import Instrument
 from anyflight._loader import BatchLoader
+from anyflight.lease import Lease
 
 from ._answers import MISS, Answers
 from ._checks import checked_tags
 from ._first_tier import FirstTier
 from ._flights import Flights
 from ._lifetimes import Lifetimes
-from ._loading import Loading
 from ._memory import Memory
 from ._misses import Misses
-from ._second_tier import SecondTier
 from ._statistics import CacheStatistics, Counters
 from ._store import CacheStore
+from ._tiers import tiers
 from ._writing import Writing
 
 K = TypeVar("K", bound=Hashable)
@@ -98,6 +97,8 @@ class ReadThroughCache(Writing[K, V]):
         ``stale_if_error`` allows, and nothing is asked
     :param store: a second tier, which is asked by flights before the work, and filled after it. If
         it fails, calls do not fail with it
+    :param across: the lease that flights go through, see :class:`Coalescer`: a value that one
+        process has loaded is stored on its server for all, and an invalidation reaches all
     :param copy: called with a value for each who gets it from this cache, and for what `set` is
         given, since the original stays here. For values that callers change
     :param name: see :class:`Coalescer`, as for all other options. A flight in the background counts
@@ -117,6 +118,7 @@ class ReadThroughCache(Writing[K, V]):
         refresh_ahead: float = 0,
         error_ttl: Mapping[type[E], float] = NO_ERRORS,
         store: CacheStore[K, V] | None = None,
+        across: Lease[K] | None = None,
         copy: Callable[[V], V] | None = None,
         name: str = "cache",
         on_abandon: Literal["cancel", "finish"] = "cancel",
@@ -157,8 +159,10 @@ class ReadThroughCache(Writing[K, V]):
         counters = self._counters = Counters()
         label = self._owner.label
         first = self._first = FirstTier(self._memory, lifetimes, counters)
-        second = self._second = None if store is None else SecondTier(store, label, counters)
-        loading = Loading(first, second, label)
+        second, loading, self._hearing = tiers(
+            store, across, first, label, self._forget, self._forget_all
+        )
+        self._second, self._loading = second, loading
         self._answers = Answers(first, self._flights, loading)
         self._misses = Misses(first, second, self._flights, loading, self._answers)
         self._loaders = WeakSet()
@@ -168,6 +172,8 @@ class ReadThroughCache(Writing[K, V]):
 
     async def __aenter__(self) -> Self:
         """Open the cache: this task owns the flights until it leaves the block."""
+        if self._hearing is not None:
+            self._hearing.open()  # or raise, before anything is open
         await self._flights.__aenter__()
         self._first.open()
         self._now = self._first.now
@@ -277,20 +283,8 @@ class ReadThroughCache(Writing[K, V]):
         if get_asyncgen_hooks()[0] is not self._owner.hook:
             await self._owner.admit()
         self._get_to_know(loader)
-        checked = checked_tags(tags)
-        found: dict[K, V] = {}
-        missed: list[K] = []
-        for key in (distinct := checked_keys(keys)):
-            try:
-                value = MISS if fresh else self._answers.ask(key, (loader.load, (key,), checked))
-            except MissingKeyError:
-                continue  # it is kept that there is none
-            if value is MISS:
-                missed.append(key)
-            else:
-                found[key] = value
-        if missed:
-            found |= await self._misses.wait_many(missed, loader, checked, fresh=fresh)
+        distinct = checked_keys(keys)
+        found = await self._misses.many(distinct, loader, checked_tags(tags), fresh=fresh)
         return {key: self._handed_out(found[key]) for key in distinct if key in found}
 
     @overload

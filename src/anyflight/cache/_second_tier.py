@@ -55,6 +55,18 @@ class SecondTier(Barring):
         except Exception:  # noqa: BLE001 - as in `read`
             self._failed("set", key)
 
+    async def delete(self, key: Hashable) -> None:
+        """Forget a key, or raise what the store raises; so do the next two."""
+        await self.store.delete(key)
+
+    async def delete_tag(self, tag: str) -> None:
+        """Forget what has this tag."""
+        await self.store.delete_tag(tag)
+
+    async def clear(self) -> None:
+        """Forget everything."""
+        await self.store.clear()
+
     async def take_back(self, key: Hashable) -> None:
         """Delete what a flight has stored that was overtaken meanwhile, or may have stored."""
         with move_on_after(CLEAN_UP, shield=True):

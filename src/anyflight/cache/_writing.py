@@ -17,8 +17,10 @@ from anyflight._loader import BatchLoader
 from ._checks import check_tag, checked_tags
 from ._first_tier import FirstTier
 from ._flights import Flights
+from ._loading import Loading
 from ._memory import Memory
 from ._second_tier import SecondTier
+from ._shared_tier import SharedTier
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -30,7 +32,8 @@ class Writing(Generic[K, V]):
     _flights: Flights[Any, Any]
     _memory: Memory
     _first: FirstTier
-    _second: SecondTier | None
+    _second: SecondTier | SharedTier | None
+    _loading: Loading
     _copy: Callable[[V], V] | None
     #: The loaders that `get_many` was given since the cache was opened.
     _loaders: WeakSet[BatchLoader[K, V]]
@@ -40,7 +43,9 @@ class Writing(Generic[K, V]):
 
         What is on its way for this key is not kept; those who wait for it get it. That, and the
         value in memory, is done at once; then this waits for the store, if there is one. It is a
-        checkpoint. If it is cancelled there, the store may have the old value still.
+        checkpoint. If it is cancelled there, the store may have the old value still. With
+        ``across`` the server comes first, then memory; and if work has begun meanwhile, whose value
+        is as new, that is kept.
 
         :raises Exception: what the store raised, which then may have the old value still
         :raises anyio.ClosedResourceError: if the cache is closed
@@ -48,23 +53,12 @@ class Writing(Generic[K, V]):
         :raises TypeError: if an argument is of the wrong type
         """
         self._check(key)
-        first, second, tags = self._first, self._second, checked_tags(tags)
+        first, tags = self._first, checked_tags(tags)
         value = self._handed_out(value)
         before = self._memory.entries.get(key)
         self._forget(key)
         stored = first.new_value(value, 0.0 if before is None else before.cost, tags)
-        ticket = first.generations.take(key, tags, first.now())
-        first.fill(ticket, stored)
-        if second is None:
-            first.generations.give_back(ticket)
-            await checkpoint()
-            return
-        with second.unread(key):
-            try:
-                await second.store.set(key, stored, keep=first.lifetimes.keep(stored))
-            finally:
-                if not first.generations.give_back(ticket):  # it was invalidated under way
-                    await second.take_back(key)
+        await self._loading.write(key, stored)
 
     async def invalidate(self, key: K) -> None:
         """Forget what is kept for ``key``, and keep nothing of what is on its way.
@@ -73,8 +67,8 @@ class Writing(Generic[K, V]):
         then this waits for the store, if there is one. It is a checkpoint. If it is cancelled
         there, the store may have the old value still: where that must not be, shield the call.
 
-        Use it after a write. Other processes have memories of their own, where a value stays until
-        it expires.
+        Use it after a write. Other processes have memories of their own: with ``across`` they are
+        told, and forget it too; else a value stays there until it expires.
 
         :raises Exception: what the store raised, which then may have the old value still
         :raises anyio.ClosedResourceError: if the cache is closed
@@ -87,7 +81,7 @@ class Writing(Generic[K, V]):
             await checkpoint()
             return
         with self._second.unread(key):
-            await self._second.store.delete(key)
+            await self._second.delete(key)
 
     async def invalidate_tag(self, tag: str) -> None:
         """Do as `invalidate` for each key whose value has this tag, or is on its way to have it.
@@ -102,7 +96,7 @@ class Writing(Generic[K, V]):
             await checkpoint()
             return
         with self._second.unread():
-            await self._second.store.delete_tag(tag)
+            await self._second.delete_tag(tag)
 
     async def clear(self) -> None:
         """Do as `invalidate` for every key.
@@ -110,14 +104,12 @@ class Writing(Generic[K, V]):
         :raises Exception: as `invalidate`
         """
         self._flights.check_open()
-        self._first.clear()
-        self._flights.detach(self._flights.keys())
-        self._forget_all_loads()
+        self._forget_all()
         if self._second is None:
             await checkpoint()
             return
         with self._second.unread():
-            await self._second.store.clear()
+            await self._second.clear()
 
     def _check(self, key: K) -> None:
         self._flights.check_open()
@@ -128,6 +120,12 @@ class Writing(Generic[K, V]):
         self._first.drop(key)
         self._flights.detach([key])
         self._forget_loads(key)
+
+    def _forget_all(self) -> None:
+        """Do so for every key."""
+        self._first.clear()
+        self._flights.detach(self._flights.keys())
+        self._forget_all_loads()
 
     def _forget_loads(self, key: K) -> None:
         """Let nothing be joined that loaders have begun for a key."""

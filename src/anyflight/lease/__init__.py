@@ -50,3 +50,8 @@ from ._store import (
     OutcomeKind,
     Won,
 )
+
+# As in the package above; these two are no classes, only names of types.
+for _name in __all__:
+    if _name not in {"Acquired", "Hear"}:
+        globals()[_name].__module__ = __name__

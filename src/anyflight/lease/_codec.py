@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ("Codec", "JSONCodec")
 
 import json
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 V = TypeVar("V")
 
@@ -57,15 +57,16 @@ def _check_faithful(value: object) -> None:
     """Raise unless JSON has all the types that the value is made of; it holds no circle."""
     pending = [value]
     while pending:
-        one: Any = pending.pop()
-        kind: type[Any] = type(one)
+        one = pending.pop()
+        kind = type(one)
         if kind in _LEAVES:
             continue
         if kind is list:
-            pending.extend(one)
+            pending.extend(cast("list[object]", one))
         elif kind is dict:
-            if any(type(key) is not str for key in one):
+            items = cast("dict[object, object]", one)
+            if any(type(key) is not str for key in items):
                 raise TypeError("JSON would make a string of a key that is none")
-            pending.extend(one.values())
+            pending.extend(items.values())
         else:
             raise TypeError(f"JSON would not give back an object of type {kind.__qualname__}")

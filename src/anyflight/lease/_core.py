@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ("Core",)
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -100,7 +100,7 @@ class Core:
             raise
 
     async def end(self, exc: BaseException | None) -> bool:
-        """End with the block of the owner; if it is left normally, wait for the calls that go on."""
+        """End with the block; if that is left normally, wait for the calls that go on."""
         try:
             self.owner.end_calls(Phase.CLOSING if exc is None else Phase.ABORTING)
             if exc is None and self.counters.taking_part:
@@ -180,9 +180,12 @@ class Core:
     async def invalidate(self, key: Hashable) -> None:
         """Do as `Lease.invalidate`; those here are told at the end."""
         await self.owner.admit()
-        name = self.name_of(key)
+        await self.invalidate_name(self.name_of(key))
+
+    async def invalidate_name(self, name: str) -> None:
+        """Do so for a key of which nothing is known here but its name."""
         try:
-            await self.ask(self._store.invalidate(name, self._hearing.origin), key)
+            await self.ask(self._store.invalidate(name, self._hearing.origin), name)
         finally:
             self._hearing.tell(name)
 
@@ -201,6 +204,11 @@ class Core:
     def store(self) -> LeaseStore:
         """The server, for requests of `ask`."""
         return self._store
+
+    @property
+    def names_are_keys(self) -> bool:
+        """Whether the server knows a key by itself."""
+        return self._encode_key is None
 
     @property
     def listeners(self) -> WeakSet[Listener]:

@@ -18,7 +18,7 @@ Invariants, each kept by doing every transition in one step:
    attempt only, is what an invalidation voids.)
 """
 
-from __future__ import annotations
+# Annotations are evaluated here, for the reason that `anyflight._events` gives.
 
 __all__ = (
     "Acquired",

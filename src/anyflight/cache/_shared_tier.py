@@ -1,0 +1,111 @@
+"""The second tier of a cache whose flights go through a lease: the outcomes of its epochs.
+
+A value is stored by the commit of the lease under which it was loaded, and by nothing else. So what
+an invalidation has overtaken, in whatever process, is refused by the server, in one step.
+"""
+
+from __future__ import annotations
+
+__all__ = ("SharedTier", "Stored")
+
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import replace
+from secrets import token_hex
+from typing import Any, Final, NamedTuple
+
+from anyflight.lease import Lease, Outcome, OutcomeKind, Won
+from anyflight.lease._participation import Fetched
+
+from ._barring import Barring
+from ._store import StoredValue
+from ._stored_codec import StoredCodec
+
+#: For how many seconds a lease is taken to store a value that is there already.
+SHORTLY: Final = 1
+
+
+class Stored(NamedTuple):
+    """What is stored for a key: an epoch, and its value if that can be had."""
+
+    epoch: int
+    value: StoredValue[Any] | None
+
+
+class SharedTier(Barring):
+    """What a cache asks of a lease.
+
+    :param keep: says for how many seconds a value is of use
+    """
+
+    __slots__ = ("_core", "_terms")
+
+    def __init__(self, lease: Lease[Any], keep: Callable[[StoredValue[Any]], float]) -> None:
+        super().__init__()
+        core = self._core = lease.core
+        self._terms = replace(
+            core.terms, codec=StoredCodec(core.terms.codec), keep=keep, wanted=True
+        )
+
+    async def read(self, key: Hashable) -> Stored | None:
+        """Return what is stored, if anything, and if the server can say."""
+        outcome = await self._core.read(key)
+        if outcome is None:
+            return None
+        if outcome.kind is not OutcomeKind.VALUE:
+            return Stored(outcome.epoch, None)
+        try:
+            value = self._terms.codec.decode(outcome.body)
+        except Exception:  # noqa: BLE001 - of the codec: the value is loaded, and stored anew
+            return Stored(outcome.epoch, None)
+        return Stored(outcome.epoch, replace(value, age=outcome.age))
+
+    async def load(
+        self,
+        key: Hashable,
+        work: Callable[[], Awaitable[StoredValue[Any]]],
+        *,
+        since: int,
+        fresh: bool,
+    ) -> Fetched:
+        """Return what the work returns, here or in another process; see `Core.take_part`."""
+        fetched = await self._core.take_part(key, work, self._terms, since=since, fresh=fresh)
+        if fetched.age is None:
+            return fetched
+        return fetched._replace(value=replace(fetched.value, age=fetched.age))
+
+    async def store(self, key: Hashable, stored: StoredValue[Any]) -> bool:
+        """Store a value, unless work has begun that is newer; whether it was stored."""
+        core, name, token = self._core, self._core.name_of(key), token_hex(12)
+        body = self._terms.codec.encode(stored)
+        answer = await core.ask(core.store.acquire(name, token, ttl=SHORTLY, since=0), key)
+        if not isinstance(answer, Won):
+            return False
+        outcome = Outcome(answer.epoch, OutcomeKind.VALUE, body)
+        keep = self._terms.keep(stored)
+        await self.tag(key, stored.tags, keep)
+        return await core.ask(core.store.commit(name, token, outcome, keep=keep, wanted=True), key)
+
+    async def tag(self, key: Hashable, tags: frozenset[str], keep: float) -> None:
+        """Let `delete_tag` find the key.
+
+        To be done before the work begins, so that an invalidation finds work under way; and at its
+        end, since nobody knows beforehand how long it takes.
+        """
+        if tags:
+            core = self._core
+            await core.ask(core.store.tag(core.name_of(key), tags, keep=keep), key)
+
+    async def delete(self, key: Hashable) -> None:
+        """Void what is stored, or under way, for a key, in all processes."""
+        await self._core.invalidate(key)
+
+    async def delete_tag(self, tag: str) -> None:
+        """Do so for all keys with this tag."""
+        core = self._core
+        for name in await core.ask(core.store.tagged(tag), tag):
+            await core.invalidate_name(name)
+
+    async def clear(self) -> None:
+        """Do so for all keys."""
+        async for name in self._core.store.keys():
+            await self._core.invalidate_name(name)

@@ -1,0 +1,145 @@
+"""The work of a cache's flights across processes: look on the server, else load under a lease."""
+
+from __future__ import annotations
+
+__all__ = ("Sharing",)
+
+from collections.abc import Hashable
+from contextlib import suppress
+from typing import Any
+
+from anyio.lowlevel import checkpoint_if_cancelled
+
+from anyflight._errors import MissingKeyError, shortened
+from anyflight.lease import LeaseUnavailableError, RemoteFlightError
+
+from ._first_tier import FirstTier
+from ._generations import Tags, Ticket
+from ._hearing import Hearing
+from ._loading import Loading, Source, called
+from ._shared_tier import SharedTier
+from ._store import StoredValue
+
+#: What the server knows the news by that there is no value.
+MISSING = f"{MissingKeyError.__module__.partition('.')[0]}.{MissingKeyError.__qualname__}"
+
+
+class Run:
+    """The work of one flight, if it is run here; perhaps more than once, if a lease is lost."""
+
+    __slots__ = ("_first", "_key", "_source", "_tier", "tags", "ticket")
+
+    def __init__(self, key: Hashable, source: Source, first: FirstTier, tier: SharedTier) -> None:
+        self._key = key
+        self._source = source
+        self._first = first
+        self._tier = tier
+        self.tags: Tags = source[2]
+        #: The right to fill memory with what the last run brings.
+        self.ticket: Ticket | None = None
+
+    async def work(self) -> StoredValue[Any]:
+        """Call the function, and return its value with what is to be known of it."""
+        first = self._first
+        self.end()
+        await self._tag()
+        began = first.now()
+        self.ticket = first.generations.take(self._key, self.tags, began)
+        value = await called(self._source)
+        stored = first.new_value(value, first.now() - began, self.tags)
+        await self._tag()
+        return stored
+
+    async def _tag(self) -> None:
+        keep = self._first.lifetimes.longest_keep
+        with suppress(LeaseUnavailableError):  # then the value cannot be stored either
+            await self._tier.tag(self._key, self.tags, keep)
+
+    def end(self) -> None:
+        """Give back the ticket."""
+        if self.ticket is not None:
+            self._first.generations.give_back(self.ticket)
+            self.ticket = None
+
+
+class Sharing(Loading):
+    """Runs in leaders, as `Loading`, which is without processes.
+
+    :param label: what to call the cache in messages
+    """
+
+    __slots__ = ("_hearing", "_tier")
+
+    def __init__(self, first: FirstTier, tier: SharedTier, hearing: Hearing, label: str) -> None:
+        super().__init__(first, None, label)
+        self._tier = tier
+        self._hearing = hearing
+
+    async def _get(self, key: Hashable, source: Source, draw: float | None) -> Any:
+        first = self._first
+        self._hearing.know(key)
+        # For what others have loaded; what is loaded here has a ticket of its own.
+        reading = first.generations.take(key, None, first.now())
+        run = Run(key, source, first, self._tier)
+        try:
+            found = await self._read(key, reading, draw)
+            if isinstance(found, StoredValue):
+                return found.value
+            fetched = await self._tier.load(key, run.work, since=found, fresh=not found)
+            stored: StoredValue[Any] = fetched.value
+            if fetched.age is not None:
+                first.counters.store_hits += 1
+                first.adopt(reading, stored)
+            elif run.ticket is not None and not fetched.fenced:
+                first.fill(run.ticket, stored)
+            else:
+                first.counters.kept_out += 1
+        except RemoteFlightError as exc:
+            error = _missing(key) if exc.type_name == MISSING else exc
+            first.fail(reading, error, run.tags)
+            raise error from None
+        except Exception as exc:
+            if run.ticket is not None:
+                first.fail(run.ticket, exc, run.tags)
+            raise
+        else:
+            return stored.value
+        finally:
+            run.end()
+            first.generations.give_back(reading)
+            del source, run  # as in `Loading.load`
+
+    async def _read(
+        self, key: Hashable, reading: Ticket, draw: float | None
+    ) -> StoredValue[Any] | int:
+        """Return what is stored if it will do, else the lowest epoch that will; 0: none yet."""
+        if not self._tier.may_be_read(key):
+            return 0
+        stored = await self._tier.read(key)
+        await checkpoint_if_cancelled()  # as in `Loading.find`
+        if stored is None:
+            return 1
+        if stored.value is None or not self._will_do(reading, stored.value, draw):
+            return stored.epoch + 1
+        self._first.counters.store_hits += 1
+        return stored.value
+
+    async def write(self, key: Hashable, stored: StoredValue[Any]) -> None:
+        """Fill a key with a value that a user has set: on the server, then in memory.
+
+        If work has begun meanwhile that may have seen what the user wrote, its value is stored.
+        """
+        first, tier = self._first, self._tier
+        self._hearing.know(key)
+        with tier.unread(key):
+            await tier.delete(key)
+            ticket = first.generations.take(key, stored.tags, first.now())
+            try:
+                if await tier.store(key, stored):
+                    first.fill(ticket, stored)
+            finally:
+                first.generations.give_back(ticket)
+
+
+def _missing(key: Hashable) -> MissingKeyError:
+    return MissingKeyError(f"there is no value for key {shortened(key)}", key)
