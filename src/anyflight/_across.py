@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ("Across",)
+__all__ = ("Across", "check_across")
 
 from collections.abc import Hashable
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
+from weakref import WeakValueDictionary
 
 from ._calls import Calls
 from ._checks import check_instance
@@ -18,19 +19,30 @@ from .lease import Lease
 K = TypeVar("K", bound=Hashable)
 
 
+def check_across(across: Lease[Any], max_join_age: float | None) -> None:
+    """Raise unless this is a lease, and no other option speaks against it."""
+    check_instance(across, "across", Lease)
+    if max_join_age is not None:
+        raise ValueError(
+            "max_join_age cannot be had with across: it lets executions of one key overlap, and a "
+            "lease lets none"
+        )
+
+
 class Across(Generic[K]):
     """Makes the work of flights that of a lease's calls, and hears what others invalidate."""
 
-    __slots__ = ("__weakref__", "_core", "_join", "_leaders", "_lease", "_table")
+    __slots__ = ("__weakref__", "_core", "_forgotten", "_join", "_leaders", "_lease", "_table")
 
     def __init__(
         self, lease: Lease[K], table: FlightTable[LedFlight], leaders: Leaders, calls: Calls
     ) -> None:
-        check_instance(lease, "across", Lease)
         self._lease = lease
         self._core = lease.core
         self._table = table
         self._leaders = leaders
+        #: The flight of each key that was forgotten last, as long as it is in the air.
+        self._forgotten: WeakValueDictionary[K, LedFlight] = WeakValueDictionary()
         self._join = calls.join
         calls.join = self._joined
 
@@ -45,7 +57,15 @@ class Across(Generic[K]):
     def work(self, key: K, work: Work, *, fresh: bool) -> Work:
         """Return the work of a flight: a call of the lease, which runs the function or waits."""
         func, args = work
+        forgotten = self._forgotten.get(key)
+        if forgotten is not None and forgotten.outcome is None:
+            fresh = True  # nor may what that one runs, or waits for, be joined by way of the lease
         return partial(self._lease.execute, fresh=fresh), (key, func, *args)
+
+    def detach(self, flight: LedFlight) -> None:
+        """Let no call join this flight, which has been forgotten."""
+        self._forgotten[cast("K", flight.key)] = flight
+        self._leaders.detach(flight)
 
     def invalidated(self, name: str) -> None:
         """Let no call join what runs here for this key; what waits for others may be joined."""

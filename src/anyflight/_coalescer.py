@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, TypeVar, TypeVarTuple, Unpack
 from anyio import CapacityLimiter, move_on_after
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from ._across import Across
+from ._across import Across, check_across
 from ._announcer import Announcer
 from ._calls import Calls
 from ._checks import check_callable, check_hashable, check_timeout
@@ -103,7 +103,8 @@ class Coalescer(Decorating[K, V], Owning):
         makes no checkpoint of its own
     :param across: lets flights share executions with those of other processes: a flight is then one
         call of :meth:`Lease.execute <anyflight.lease.Lease.execute>`. The lease must be open before
-        the coalescer, and is closed after it
+        the coalescer, and is closed after it. A flight that waits for another process holds its
+        token of the ``limiter`` meanwhile; and there is no ``max_join_age``
     """
 
     def __init__(  # noqa: PLR0913 - policies are independent of each other
@@ -151,6 +152,7 @@ class Coalescer(Decorating[K, V], Owning):
         self._calls = Calls(led, self._owner, self._leaders, policies)
         self._across: Across[K] | None = None
         if across is not None:
+            check_across(across, max_join_age)
             self._across = Across(across, led, self._leaders, self._calls)
 
     async def __aenter__(self) -> Self:
@@ -160,7 +162,7 @@ class Coalescer(Decorating[K, V], Owning):
         await self._owner.open()
         return self
 
-    async def execute(  # noqa: C901, PLR0912 - a coroutine for the wait would cost every joiner
+    async def execute(  # noqa: C901 - a coroutine just for the wait would cost every joiner
         self,
         key: K,
         func: Callable[[Unpack[Ts]], Awaitable[V]],
@@ -218,12 +220,9 @@ class Coalescer(Decorating[K, V], Owning):
             await self._calls.refuse(key, exc)
             raise
         starter = flight is None
-        work: Work = (func, args)
-        if self._across is not None:
-            work = self._across.work(key, work, fresh=fresh)
         if flight is None:
             await checkpoint_if_cancelled()  # raises or returns at once: nobody comes in between
-            flight = self._leaders.start(key, work)
+            flight = self._leaders.start(key, self._work(key, (func, args), fresh=fresh))
         final = False
         try:
             while True:
@@ -243,9 +242,13 @@ class Coalescer(Decorating[K, V], Owning):
                     return deliver(flight, self._copy, starter=starter, alone=alone)
                 await checkpoint_if_cancelled()  # it may have been cancelled after it was woken
                 final = True
+                work = self._work(key, (func, args), fresh=fresh)
                 flight, starter = self._calls.again(flight, work, fresh=fresh)
         finally:
-            del flight, work  # what is raised may be kept for long, and with it this frame
+            del flight  # what is raised may be kept for long, and with it this frame
+
+    def _work(self, key: K, work: Work, *, fresh: bool) -> Work:
+        return work if self._across is None else self._across.work(key, work, fresh=fresh)
 
     async def _execute_within(  # noqa: PLR0913, PLR0917 - passes on what it was given
         self,
@@ -271,7 +274,9 @@ class Coalescer(Decorating[K, V], Owning):
         The detached flight runs on and serves the waiters that it has. If calls are queued behind
         it, their flight takes off now, beside it, and is the one that the next call joins.
 
-        Use it after a write, when results that were read before the write must not be joined.
+        Use it after a write, when results that were read before the write must not be joined. With
+        ``across`` the next call's flight waits until the lease of what is in the air has ended; to
+        void that lease, and to reach other processes, there is ``await lease.invalidate(key)``.
 
         :return: True if there was a flight to detach
         :raises TypeError: if the key is unhashable
@@ -283,7 +288,7 @@ class Coalescer(Decorating[K, V], Owning):
         flight = self._table.current(key)
         if flight is None:
             return False
-        (self._shadow or self._leaders).detach(flight)
+        (self._shadow or self._across or self._leaders).detach(flight)
         return True
 
     def statistics(self) -> CoalescerStatistics:

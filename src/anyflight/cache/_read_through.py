@@ -12,6 +12,7 @@ from weakref import WeakSet
 
 from anyio import CapacityLimiter
 
+from anyflight._across import check_across
 from anyflight._checks import (
     check_callable,
     check_count,
@@ -139,6 +140,8 @@ class ReadThroughCache(Writing[K, V]):
             error_ttl=error_ttl,
         )
         check_count(max_entries, "max_entries", optional=False)
+        if across is not None:
+            check_across(across, max_join_age)
         if copy is not None:
             check_callable(copy, "copy")
         self._flights: Flights[Any, Any] = Flights(

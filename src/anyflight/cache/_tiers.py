@@ -7,7 +7,6 @@ __all__ = ("Tiers", "tiers")
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from anyflight._checks import check_instance
 from anyflight.lease import Lease
 
 from ._first_tier import FirstTier
@@ -43,7 +42,6 @@ def tiers(  # noqa: PLR0913, PLR0917 - called once
     if across is None:
         second = None if store is None else SecondTier(store, label, first.counters)
         return Tiers(second, Loading(first, second, label), None)
-    check_instance(across, "across", Lease)
     if store is not None:
         raise ValueError("give a cache either a store or across, which has a store of its own")
     shared = SharedTier(across, first.lifetimes.keep)

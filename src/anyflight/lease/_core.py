@@ -106,6 +106,7 @@ class Core:
             if exc is None and self.counters.taking_part:
                 self._idle = Event()
                 await self._idle.wait()
+            self._holdings.end_if_idle()
             self._keeper.cancel()
         except BaseException as cancellation:
             await self.owner.close(cancellation)

@@ -13,6 +13,7 @@ from typing import Final
 from anyio import CancelScope, current_time
 
 from anyflight._deadlines import Deadlines
+from anyflight._deadlock import flying
 from anyflight._owner import Owner
 
 from ._requests import Requests, Unreachable
@@ -35,7 +36,18 @@ class Held:
     for a margin. Only this process's own monotonic clock counts, and only for that.
     """
 
-    __slots__ = ("began", "ended", "epoch", "key", "name", "outer", "scope", "token", "voided")
+    __slots__ = (
+        "_flight",
+        "began",
+        "ended",
+        "epoch",
+        "key",
+        "name",
+        "outer",
+        "scope",
+        "token",
+        "voided",
+    )
 
     def __init__(self, key: Hashable, name: str, token: str, epoch: int) -> None:
         self.key = key
@@ -44,6 +56,8 @@ class Held:
         #: The fencing number. 0: the work runs without a lease.
         self.epoch = epoch
         self.scope = CancelScope()
+        #: The flight whose work this is, if it is that of one.
+        self._flight = flying.get(None)
         self.began = current_time()
         #: Whether the key has been invalidated since: there is nothing to renew any more.
         self.voided = False
@@ -51,6 +65,12 @@ class Held:
         self.ended = False
         #: What was held when the work began that led to this.
         self.outer: Held | None = None
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the flight has landed, at its deadline, and the work ignores its cancellation."""
+        flight = None if self._flight is None else self._flight()
+        return flight is not None and flight.outcome is not None
 
 
 class Holdings:
@@ -118,6 +138,10 @@ class Holdings:
         """Return what runs for a key."""
         return self._held.get(name, [])
 
+    def end_if_idle(self) -> None:
+        """Let the owner close: with nothing held there is nothing to renew."""
+        self._due.end_if_idle()
+
     def clear(self) -> None:
         """Forget everything: the owner has ended."""
         self._due.clear()
@@ -127,6 +151,9 @@ class Holdings:
             held.scope.deadline = sent + self._settings.ttl * (1 - MARGIN)
 
     def _renew_soon(self, held: Held) -> None:
+        if held.given_up:
+            self._due.discard(held)
+            return
         self._due.postpone(held)
         self._owner.start(self._renew(held), name=f"{self._owner.label} renewal")
 
