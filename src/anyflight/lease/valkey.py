@@ -123,7 +123,9 @@ class ValkeyStore:
                 raise LeaseConfigurationError(
                     f"leases need Valkey, or Redis 7.0 or later; this server is Redis {version}"
                 )
-            await self._run(_scripts.PING, f"{self._prefix}", self._channel)
+            for text in self._scripts:
+                await self._client.script_load(text)  # or each would be refused once, and sent then
+            await self._run(_scripts.PING, self._prefix, self._channel)
         except (AuthenticationError, AuthorizationError, UnknownCommandError) as exc:
             raise LeaseConfigurationError(
                 f"the server refuses what leases need ({type(exc).__name__}): the client's user "
