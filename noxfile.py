@@ -114,7 +114,7 @@ def lint(session: nox.Session) -> None:
 def typing(session: nox.Session) -> None:
     """Check types, what the public table promises included."""
     _install_wheel(session, "tests", "typing")
-    checked = ["src", "examples", "demo", "benchmarks", "docs", "proof", "tests/typing"]
+    checked = ["src", "examples", "demo", "servers", "benchmarks", "docs", "proof", "tests/typing"]
     session.run("mypy", *checked, "conftest.py", "noxfile.py")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "anyflight", "--ignoreexternal")

@@ -3,7 +3,6 @@
 Run it as `python -m demo`. The rooms, in the order in which a run passes through them:
 
     options.py    the command line, checked before anything starts
-    postgres.py   a PostgreSQL server of its own, gone afterwards
     schema.py     the table of users and what reads the server's counters
     traffic.py    the trace: who asks for whom, and when
     strategies.py the ways to look a user up, which are compared

@@ -14,12 +14,12 @@ from demo.environment import describe_environment
 from demo.errors import InterruptedRunError
 from demo.measure import Target, measure
 from demo.options import SPARE_CONNECTIONS
-from demo.postgres import temporary_postgres
 from demo.progress import stage
 from demo.schema import create_users, slow_users
 from demo.strategies import STRATEGIES
 from demo.summary import Comparison, summarise
 from demo.traffic import make_trace
+from servers.postgres import temporary_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -9,9 +9,9 @@ from functools import partial
 import anyio
 from starlette.applications import Starlette
 
-from demo.postgres import temporary_postgres
 from demo.schema import create_users
 from examples.user_service.app import create_app
+from servers.postgres import temporary_postgres
 
 USERS = 10_000
 

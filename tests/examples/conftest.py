@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from demo.postgres import temporary_postgres
 from demo.schema import create_users
 from examples.user_service.database import Database, open_database
+from servers.postgres import temporary_postgres
 from tests.examples.support import POOL_SIZE
 
 

