@@ -1,0 +1,73 @@
+"""Real servers and real processes for the tests of the lease."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from servers.programs import Program, installed_programs
+from servers.valkey import ValkeyServer, temporary_valkey
+from tests.lease.proxy import Proxy
+from tests.lease.workers import Nursery, StartWorker, Worker
+
+# What workers would import one by one otherwise.
+PRELOADED = ("anyflight", "coredis")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ValkeyServer]:
+    """Run one server for all tests: they have keys of their own, and leave it running."""
+    with temporary_valkey() as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=installed_programs(), ids=str)
+def each_server(request: pytest.FixtureRequest) -> Iterator[ValkeyServer]:
+    """Run a server of each kind that there is, one after the other."""
+    program: Program = request.param
+    with temporary_valkey(program) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[ValkeyServer]:
+    """Run a server for the tests of one module, which may restart and freeze it."""
+    with temporary_valkey() as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(own_server: ValkeyServer) -> Iterator[Proxy]:
+    """Put a wire before the module's server, which the test may hold and cut."""
+    with Proxy(own_server.host, own_server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """Start what makes processes."""
+    with Nursery(PRELOADED) as nursery:
+        yield nursery
+
+
+@pytest.fixture
+def start_worker(nursery: Nursery) -> Iterator[StartWorker]:
+    """Start processes for one test, which are gone after it."""
+    with ExitStack() as stack:
+
+        def start_worker(program: str, **options: Any) -> Worker:
+            worker = nursery.start(program, **options)
+            stack.callback(worker.close)
+            return worker
+
+        yield start_worker
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Name the event loop of a worker."""
+    name: str = request.param
+    return name

@@ -1,0 +1,177 @@
+"""Processes of the tests: started, talked with, stopped, resumed and killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import psutil
+
+ROOT = Path(__file__).parents[2]
+
+# Far more than anything here takes; reached only by a bug.
+PATIENCE = 30.0
+
+
+class Worker:
+    """A process that runs one program, `async def program(conversation, **arguments)`."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._changed = threading.Condition()
+        self._unread: list[dict[str, Any]] = []
+        self._has_ended = False
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.pid: int = self.hear("hello")["pid"]
+
+    def say(self, kind: str, **facts: Any) -> None:
+        """Tell the program something."""
+        self._connection.sendall(json.dumps({"kind": kind, **facts}).encode() + b"\n")
+
+    def hear(self, kind: str, within: float = PATIENCE) -> dict[str, Any]:
+        """Return the next of this kind that the program says, or has said and nobody heard."""
+        deadline = time.monotonic() + within
+        with self._changed:
+            while True:
+                for message in self._unread:
+                    if message["kind"] in {kind, "crashed"}:
+                        self._unread.remove(message)
+                        assert message["kind"] == kind, message["traceback"]
+                        return message
+                assert not self._has_ended, f"ended without {kind!r}; unread: {self._unread}"
+                assert self._changed.wait(deadline - time.monotonic()), (
+                    f"no {kind!r} in {within} s; unread: {self._unread}"
+                )
+
+    @property
+    def unread(self) -> tuple[dict[str, Any], ...]:
+        """What it has said and nobody heard."""
+        with self._changed:
+            return tuple(self._unread)
+
+    def stop(self) -> None:
+        """Stop the process by SIGSTOP; return when it stands still."""
+        os.kill(self.pid, signal.SIGSTOP)
+        deadline = time.monotonic() + PATIENCE
+        while psutil.Process(self.pid).status() != psutil.STATUS_STOPPED:
+            assert time.monotonic() < deadline, "the process does not stop"
+            time.sleep(0.001)
+
+    def resume(self) -> None:
+        """Let a stopped process go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End the process by SIGKILL; return when it has gone."""
+        with suppress(ProcessLookupError):
+            if not self._has_ended:
+                os.kill(self.pid, signal.SIGKILL)
+        self.wait()
+
+    def wait(self) -> None:
+        """Return when the process has ended."""
+        self._reader.join(PATIENCE)
+        assert self._has_ended, "the process goes on"
+
+    def hang_up(self) -> None:
+        """Say no more: the program's next `hear` raises. What it says can still be heard."""
+        self._connection.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """Kill the process, if it is there still."""
+        self.kill()
+        self._connection.close()
+
+    def _read(self) -> None:
+        with self._connection.makefile("rb") as lines:
+            try:
+                for line in lines:
+                    with self._changed:
+                        self._unread.append(json.loads(line))
+                        self._changed.notify_all()
+            except OSError:
+                pass
+        with self._changed:
+            self._has_ended = True
+            self._changed.notify_all()
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process is no more, but for what somebody may still want to know of it."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+class StartWorker(Protocol):
+    """What starts `module:function` in a process; see `Nursery.start`."""
+
+    def __call__(
+        self, program: str, *, backend: str, clock_error: float = 0, **arguments: Any
+    ) -> Worker: ...
+
+
+class Nursery:
+    """Where workers come from; they are gone with it, however the tests end."""
+
+    def __init__(self, preload: Sequence[str] = ()) -> None:
+        folder = tempfile.mkdtemp(prefix="anyflight-workers-")
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(f"{folder}/socket")
+        self._listener.listen()
+        self._listener.settimeout(PATIENCE)
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "tests.lease.nursery", folder, *preload],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+            start_new_session=True,  # a session that can be killed as a whole
+            stdin=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._process.communicate(timeout=PATIENCE)
+        self._listener.close()
+
+    def start(
+        self, program: str, *, backend: str, clock_error: float = 0, **arguments: Any
+    ) -> Worker:
+        """Start `module:function` in a process; return when that runs.
+
+        `clock_error` is by how many seconds its time of day is wrong.
+        """
+        order = {
+            "program": program,
+            "backend": backend,
+            "clock_error": clock_error,
+            "arguments": arguments,
+            "socket": self._listener.getsockname(),
+        }
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        connection, _ = self._listener.accept()
+        connection.settimeout(None)
+        return Worker(connection)
