@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import count
 from typing import Any
 
 import pytest
 
 from servers.programs import Program, installed_programs
 from servers.valkey import ValkeyServer, temporary_valkey
+from tests.lease.driving import Driver, Join
 from tests.lease.proxy import Proxy
 from tests.lease.workers import Nursery, StartWorker, Worker
 
 # What workers would import one by one otherwise.
-PRELOADED = ("anyflight", "coredis")
+PRELOADED = ("tests.lease.participant",)
+
+_numbers = count(1)
 
 
 @pytest.fixture(scope="session")
@@ -71,3 +75,35 @@ def backend(request: pytest.FixtureRequest) -> str:
     """Name the event loop of a worker."""
     name: str = request.param
     return name
+
+
+@pytest.fixture
+def namespace() -> str:
+    """Name a namespace that no other test uses."""
+    return f"test-{next(_numbers)}"
+
+
+@pytest.fixture
+def join(start_worker: StartWorker, backend: str, namespace: str) -> Join:
+    """Let processes take part in the lease of the test, which are gone after it.
+
+    `at` is the server, or what stands before it. All options but `clock_error` are the lease's.
+    """
+
+    def join(number: int = 1, *, at: ValkeyServer | Proxy, **options: Any) -> Iterator[Driver]:
+        workers = [
+            start_worker(
+                "tests.lease.participant:take_part",
+                backend=backend,
+                host=at.host,
+                port=at.port,
+                namespace=namespace,
+                **options,
+            )
+            for _ in range(number)
+        ]
+        for worker in workers:
+            worker.hear("ready")
+        return map(Driver, workers)
+
+    return join

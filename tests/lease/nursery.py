@@ -22,7 +22,8 @@ from functools import partial
 from typing import Any
 
 import anyio
-import trio  # noqa: F401  imported once for all forks
+import anyio._backends._asyncio
+import anyio._backends._trio  # imported once for all forks
 from anyio.abc import ByteStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 

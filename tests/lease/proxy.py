@@ -1,6 +1,6 @@
 """A wire between clients and a server that the test can cut, hold and repair.
 
-It drops no byte that it has not been told to, and keeps the order of each direction. It runs in
+It drops and changes no byte unless it is told to, and keeps the order of each direction. It runs in
 threads of its own, so that it works beside any event loop, a blocked one included.
 """
 
@@ -41,10 +41,12 @@ class Proxy:
     Invariant: all fields but the addresses are read and written under `_changed`.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, forged: tuple[bytes, bytes] = (b"", b"")) -> None:
         self.host = HOST
         self.port = free_port()
         self._server = (host, port)
+        #: What answers say in place of what: as many bytes.
+        self._forged = forged
         self._changed = threading.Condition()
         self._links: list[Link] = []
         self._accepted = 0
@@ -84,11 +86,14 @@ class Proxy:
             assert self._listener is None
             self._listener = _Listener(self)
 
-    def cut(self) -> None:
-        """Close every connection on both sides; what is on the wire is lost."""
+    def cut(self, *, of: bytes = b"") -> None:
+        """Close connections on both sides; what is on the wire is lost.
+
+        Those whose client has sent `of` at some time, in either case: without it all.
+        """
         with self._changed:
-            links, self._links = self._links, []
-            for link in links:
+            for link in [link for link in self._links if of.lower() in link.requests.lower()]:
+                self._links.remove(link)
                 link.is_cut = True
                 # The threads that carry its bytes wake by this, and close the sockets.
                 for end in (link.client, link.server):
@@ -178,7 +183,7 @@ class Proxy:
                 if direction == "requests":
                     link.requests += data
                 self._hold(link, direction, data)
-                sink.sendall(data)
+                sink.sendall(data.replace(*self._forged) if direction == "answers" else data)
             # The end comes after all that was sent before it.
             self._hold(link, direction, b"")
         for end, half in ((sink, socket.SHUT_WR), (source, socket.SHUT_RD)):

@@ -124,6 +124,17 @@ def test_a_cut_closes_connections_and_loses_what_is_held(proxy: Proxy) -> None:
         assert client.recv(100) == b"=AGAIN"
 
 
+def test_only_certain_connections_can_be_cut(proxy: Proxy) -> None:
+    with connected(proxy) as quiet, connected(proxy) as listener:
+        for client, word in ((listener, b"subscribe"), (quiet, b"get")):
+            client.sendall(word)
+            assert client.recv(100) == b"=" + word.upper()
+        proxy.cut(of=b"SUBSCRIBE")
+        assert listener.recv(100) == b""
+        quiet.sendall(b"get")
+        assert quiet.recv(100) == b"=GET"
+
+
 def test_a_refusing_proxy_keeps_the_connections_that_it_has(proxy: Proxy) -> None:
     with connected(proxy) as client:
         client.sendall(b"1")
@@ -145,6 +156,12 @@ def test_a_proxy_that_was_down_is_back_at_its_address(proxy: Proxy) -> None:
         with connected(proxy) as again:
             again.sendall(b"hello")
             assert again.recv(100) == b"=HELLO"
+
+
+def test_an_answer_can_be_forged(echo: Echo) -> None:
+    with Proxy(*echo.address, forged=(b"NEW", b"OLD")) as proxy, connected(proxy) as client:
+        client.sendall(b"new")
+        assert client.recv(100) == b"=OLD"
 
 
 def test_without_a_server_a_connection_ends_at_once() -> None:

@@ -58,7 +58,8 @@ def test_a_worker_gets_arguments_and_answers(worker: Worker) -> None:
     worker.say("two", figure=2)
     assert worker.hear("two")["figure"] == 2
     assert worker.unread == ({"kind": "one", "figure": 1},)
-    assert worker.hear("one")["figure"] == 1
+    assert worker.heard("one", figure=2) is None
+    assert worker.hear("one", figure=1)["figure"] == 1
 
 
 def test_a_worker_can_end_by_itself(worker: Worker) -> None:

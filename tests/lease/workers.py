@@ -41,20 +41,31 @@ class Worker:
         """Tell the program something."""
         self._connection.sendall(json.dumps({"kind": kind, **facts}).encode() + b"\n")
 
-    def hear(self, kind: str, within: float = PATIENCE) -> dict[str, Any]:
-        """Return the next of this kind that the program says, or has said and nobody heard."""
+    def hear(self, kind: str, within: float = PATIENCE, **facts: Any) -> dict[str, Any]:
+        """Return the next like this that the program says, or has said and nobody heard."""
         deadline = time.monotonic() + within
         with self._changed:
             while True:
-                for message in self._unread:
-                    if message["kind"] in {kind, "crashed"}:
-                        self._unread.remove(message)
-                        assert message["kind"] == kind, message["traceback"]
-                        return message
+                if (message := self._heard(kind, facts)) is not None:
+                    return message
                 assert not self._has_ended, f"ended without {kind!r}; unread: {self._unread}"
                 assert self._changed.wait(deadline - time.monotonic()), (
                     f"no {kind!r} in {within} s; unread: {self._unread}"
                 )
+
+    def heard(self, kind: str, **facts: Any) -> dict[str, Any] | None:
+        """Return what `hear` would without waiting, None if there is nothing."""
+        with self._changed:
+            return self._heard(kind, facts)
+
+    def _heard(self, kind: str, facts: dict[str, Any]) -> dict[str, Any] | None:
+        wanted = {"kind": kind, **facts}
+        for message in self._unread:
+            assert message["kind"] != "crashed", message["traceback"]
+            if wanted.items() <= message.items():
+                self._unread.remove(message)
+                return message
+        return None
 
     @property
     def unread(self) -> tuple[dict[str, Any], ...]:
