@@ -1,0 +1,97 @@
+"""Failure: the server is down at the start, or during calls, and is back later."""
+
+from __future__ import annotations
+
+from servers.valkey import ValkeyServer
+from tests.lease.driving import Driver, Join, assert_shared
+from tests.lease.proxy import Proxy
+
+QUICK = {"poll_interval": 0.2, "retry_interval": 0.05}
+
+
+def assert_runs_alone(driver: Driver, value: str) -> None:
+    """Check that a call runs its work without a lease, and without an error."""
+    call = driver.calls()
+    assert call.begins() is None
+    call.finishes(value)
+    assert call.returns() == value
+
+
+def test_with_the_server_down_at_the_start_calls_run_and_are_shared_when_it_is_back(
+    join: Join, own_server: ValkeyServer, proxy: Proxy
+) -> None:
+    with proxy.down():
+        first, second = join(2, at=proxy, **QUICK)
+        assert_runs_alone(first, "first")
+        assert_runs_alone(second, "second")
+        assert first.counts()["ran_unreachable"] == 1
+    assert_shared(first, second)
+    assert first.counts()["outages"] == 1
+
+
+def test_with_the_server_down_during_calls_they_run_and_are_shared_when_it_is_back(
+    join: Join, own_server: ValkeyServer, proxy: Proxy
+) -> None:
+    first, second = join(2, at=proxy, **QUICK)
+    with proxy.down():
+        assert_runs_alone(first, "first")
+        assert_runs_alone(second, "second")
+    assert_shared(first, second)
+
+
+def test_calls_run_although_the_server_hangs(
+    join: Join, own_server: ValkeyServer, proxy: Proxy
+) -> None:
+    (caller,) = join(at=proxy, **QUICK, request_timeout=0.2)
+    with own_server.frozen():
+        assert_runs_alone(caller, "value")
+        assert_runs_alone(caller, "another")
+    assert caller.counts()["ran_unreachable"] == 2
+
+
+def test_a_waiter_runs_its_work_when_the_server_goes_down(
+    join: Join, own_server: ValkeyServer, proxy: Proxy
+) -> None:
+    (leader,), (waiter,) = join(at=own_server), join(at=proxy, **QUICK)
+    leader.leads()
+    waiting = waiter.waits()
+    with proxy.down():
+        assert waiting.begins() is None
+        waiting.finishes("its own")
+        assert waiting.returns() == "its own"
+
+
+def test_a_leader_returns_its_value_although_the_server_cannot_be_told(
+    join: Join, own_server: ValkeyServer, proxy: Proxy
+) -> None:
+    (leader,) = join(at=proxy, **QUICK)
+    work = leader.leads()
+    with proxy.down():
+        work.finishes("value")
+        assert work.returns() == "value"
+        assert leader.counts()["uncommitted"] == 1
+
+
+def test_a_leader_that_cannot_renew_its_lease_loses_it_and_runs_its_work_without(
+    join: Join, own_server: ValkeyServer, proxy: Proxy
+) -> None:
+    (leader,) = join(at=proxy, **QUICK, ttl=0.3)
+    work = leader.leads()
+    with proxy.down():
+        assert work.begins() is None
+        work.finishes("value")
+        assert work.returns() == "value"
+        counts = leader.counts()
+        assert (counts["lost"], counts["ran_unreachable"]) == (1, 1)
+
+
+def test_a_leader_keeps_its_lease_through_an_outage_that_is_shorter(
+    join: Join, own_server: ValkeyServer, proxy: Proxy
+) -> None:
+    (leader,), (waiter,) = join(at=proxy, **QUICK), join(at=own_server)
+    work = leader.leads()
+    waiting = waiter.waits()
+    with proxy.down():
+        pass
+    work.finishes("value")
+    assert (work.returns(), waiting.returns()) == ("value", "value")
