@@ -14,7 +14,12 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
 
 from coredis import Redis, RedisCluster
 from coredis.commands import Script
-from coredis.exceptions import AuthenticationError, AuthorizationError, UnknownCommandError
+from coredis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    ResponseError,
+    UnknownCommandError,
+)
 from coredis.retry import NoRetryPolicy
 
 from anyflight._checks import check_instance
@@ -126,7 +131,9 @@ class ValkeyStore:
             for text in self._scripts:
                 await self._client.script_load(text)  # or each would be refused once, and sent then
             await self._run(_scripts.PING, self._prefix, self._channel)
-        except (AuthenticationError, AuthorizationError, UnknownCommandError) as exc:
+        except ResponseError as exc:
+            if not _is_refusal(exc):
+                raise
             raise LeaseConfigurationError(
                 f"the server refuses what leases need ({type(exc).__name__}): the client's user "
                 "must have the right password, and may run scripts that read, write and expire "
@@ -219,6 +226,14 @@ class ValkeyStore:
         with self._client.decoding(False):  # noqa: FBT003 - its signature; bodies are bytes
             call: Awaitable[Any] = cast("Any", self._scripts[script])([key.encode()], encoded)
             return await call
+
+
+def _is_refusal(error: ResponseError) -> bool:
+    """Whether the server says that this user may not, rather than that it cannot now."""
+    if isinstance(error, AuthenticationError | AuthorizationError | UnknownCommandError):
+        return True
+    # Of what a script does itself the refusal has no code: the texts are Valkey's and Redis's.
+    return str(error).startswith(("ACL failure in script", "The user executing the script can't"))
 
 
 def _script(name: str) -> str:
