@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -11,9 +11,9 @@ import pytest
 
 from servers.programs import Program, installed_programs
 from servers.valkey import ValkeyServer, temporary_valkey
-from tests.lease.driving import Driver, Join
+from tests.lease.driving import Driver, Join, JoinBy
 from tests.lease.proxy import Proxy
-from tests.lease.workers import Nursery, StartWorker, Worker
+from tests.lease.workers import Nursery, StartWorkers, Worker
 
 # What workers would import one by one otherwise.
 PRELOADED = ("tests.lease.participant",)
@@ -58,16 +58,18 @@ def nursery() -> Iterator[Nursery]:
 
 
 @pytest.fixture
-def start_worker(nursery: Nursery) -> Iterator[StartWorker]:
+def start_workers(nursery: Nursery) -> Iterator[StartWorkers]:
     """Start processes for one test, which are gone after it."""
-    with ExitStack() as stack:
+    started: list[Worker] = []
 
-        def start_worker(program: str, **options: Any) -> Worker:
-            worker = nursery.start(program, **options)
-            stack.callback(worker.close)
-            return worker
+    def start_workers(number: int, program: str, **options: Any) -> list[Worker]:
+        workers = nursery.start_many(number, program, **options)
+        started.extend(workers)
+        return workers
 
-        yield start_worker
+    yield start_workers
+    for worker in started:
+        worker.close()
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -84,26 +86,32 @@ def namespace() -> str:
 
 
 @pytest.fixture
-def join(start_worker: StartWorker, backend: str, namespace: str) -> Join:
+def join_by(start_workers: StartWorkers, namespace: str) -> JoinBy:
     """Let processes take part in the lease of the test, which are gone after it.
 
     `at` is the server, or what stands before it. All options but `clock_error` are the lease's.
     """
 
-    def join(number: int = 1, *, at: ValkeyServer | Proxy, **options: Any) -> Iterator[Driver]:
-        workers = [
-            start_worker(
-                "tests.lease.participant:take_part",
-                backend=backend,
-                host=at.host,
-                port=at.port,
-                namespace=namespace,
-                **options,
-            )
-            for _ in range(number)
-        ]
+    def join_by(
+        backend: str, number: int = 1, *, at: ValkeyServer | Proxy, **options: Any
+    ) -> Iterator[Driver]:
+        workers = start_workers(
+            number,
+            "tests.lease.participant:take_part",
+            backend=backend,
+            host=at.host,
+            port=at.port,
+            namespace=namespace,
+            **options,
+        )
         for worker in workers:
             worker.hear("ready")
         return map(Driver, workers)
 
-    return join
+    return join_by
+
+
+@pytest.fixture
+def join(join_by: JoinBy, backend: str) -> Join:
+    """Let processes of one back end take part, first of the one and then of the other."""
+    return partial(join_by, backend)

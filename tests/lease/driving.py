@@ -16,6 +16,7 @@ __all__ = (
     "UNENCODABLE",
     "Driver",
     "Join",
+    "JoinBy",
     "assert_shared",
     "eventually",
     "first_to_begin",
@@ -140,6 +141,12 @@ class Join(Protocol):
     """What lets so many processes take part; see the fixture."""
 
     def __call__(self, number: int = 1, **options: Any) -> Iterator[Driver]: ...
+
+
+class JoinBy(Protocol):
+    """As `Join`, on a back end of the test's choice."""
+
+    def __call__(self, backend: str, number: int = 1, **options: Any) -> Iterator[Driver]: ...
 
 
 def first_to_begin(calls: Sequence[Call], within: float = PATIENCE) -> Call:

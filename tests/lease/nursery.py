@@ -10,6 +10,7 @@ connection. When the input ends, which it does however the test's process ends, 
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -56,6 +57,7 @@ def main() -> None:
     folder, *modules = sys.argv[1:]
     for name in modules:
         importlib.import_module(name)
+    gc.freeze()  # so that no collection in a fork touches, and copies, all that was imported
     for line in sys.stdin:
         if os.fork() == 0:
             _work(json.loads(line))

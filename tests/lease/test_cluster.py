@@ -8,7 +8,7 @@ import pytest
 
 from servers.cluster import temporary_cluster
 from servers.valkey import ValkeyServer
-from tests.lease.driving import Join, assert_shared
+from tests.lease.driving import Join, JoinBy, assert_shared
 
 CLUSTER = {"mode": "cluster", "poll_interval": 60}
 # Of keys `anyflight:test-...:key 0` and so on; which node has which differs from test to test.
@@ -60,9 +60,10 @@ def test_a_killed_leader_is_succeeded(join: Join, nodes: tuple[ValkeyServer, ...
 
 
 def test_calls_run_while_a_node_is_down_and_are_shared_when_it_is_back(
-    join: Join, nodes: tuple[ValkeyServer, ...]
+    join_by: JoinBy, nodes: tuple[ValkeyServer, ...]
 ) -> None:
-    first, second = join(2, at=nodes[0], mode="cluster", poll_interval=0.2, retry_interval=0.05)
+    options = {"at": nodes[0], "mode": "cluster", "poll_interval": 0.2, "retry_interval": 0.05}
+    (first,), (second,) = join_by("asyncio", **options), join_by("trio", **options)
     nodes[1].kill()
     for key in KEYS:
         for each in (first, second):

@@ -49,7 +49,7 @@ def test_a_killed_leader_is_succeeded(join: Join, each_server: ValkeyServer) -> 
 def test_nothing_is_left_on_the_server(
     join: Join, each_server: ValkeyServer, namespace: str
 ) -> None:
-    first, second = join(2, at=each_server, **LONG, outcome_ttl=0.01)
+    first, second = join(2, at=each_server, **LONG, outcome_ttl=0.5)
     alone, shared, waiting = first.leads("alone"), first.leads("shared"), second.waits("shared")
     for work in (alone, shared):
         work.finishes("value")

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import time
+from itertools import chain
 
 from servers.valkey import ValkeyServer
-from tests.lease.driving import Join, eventually
+from tests.lease.driving import Join, JoinBy, eventually
 
-WAITERS = 99
+HALF = 50
+WAITERS = 2 * HALF - 1
 POLL = 1.0
 
 
 def test_a_hundred_waiting_processes_subscribe_once_each_and_ask_once_in_a_poll_interval(
-    join: Join, own_server: ValkeyServer, namespace: str
+    join_by: JoinBy, own_server: ValkeyServer, namespace: str
 ) -> None:
-    leader, *waiters = join(1 + WAITERS, at=own_server, ttl=60, poll_interval=POLL)
+    leader, *waiters = chain(
+        join_by("asyncio", HALF, at=own_server, ttl=60, poll_interval=POLL),
+        join_by("trio", HALF, at=own_server, ttl=60, poll_interval=POLL),
+    )
     channel = f"anyflight:{namespace}"
     assert own_server.command("PUBSUB", "NUMSUB", channel) == [channel, 1 + WAITERS]
     work = leader.leads()

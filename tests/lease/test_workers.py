@@ -12,13 +12,13 @@ import anyio
 import pytest
 
 from tests.lease.nursery import Conversation
-from tests.lease.workers import PATIENCE, ROOT, StartWorker, Worker, has_ended
+from tests.lease.workers import PATIENCE, ROOT, StartWorkers, Worker, has_ended
 
 OWNER = """
 import sys
 from tests.lease.workers import Nursery
 with Nursery() as nursery:
-    worker = nursery.start("tests.lease.test_workers:parrot", backend="asyncio")
+    (worker,) = nursery.start_many(1, "tests.lease.test_workers:parrot", backend="asyncio")
     worker.stop()
     print(worker.pid, flush=True)
     sys.stdin.readline()
@@ -47,8 +47,9 @@ async def broken(conversation: Conversation) -> None:
 
 
 @pytest.fixture
-def worker(start_worker: StartWorker, backend: str) -> Worker:
-    return start_worker("tests.lease.test_workers:parrot", backend=backend, answer=42)
+def worker(start_workers: StartWorkers, backend: str) -> Worker:
+    (worker,) = start_workers(1, "tests.lease.test_workers:parrot", backend=backend, answer=42)
+    return worker
 
 
 def test_a_worker_gets_arguments_and_answers(worker: Worker) -> None:
@@ -84,18 +85,18 @@ def test_a_stopped_worker_says_nothing_until_it_is_resumed(worker: Worker) -> No
     worker.hear("later")
 
 
-def test_a_worker_that_fails_says_why(start_worker: StartWorker, backend: str) -> None:
-    worker = start_worker("tests.lease.test_workers:broken", backend=backend)
+def test_a_worker_that_fails_says_why(start_workers: StartWorkers, backend: str) -> None:
+    (worker,) = start_workers(1, "tests.lease.test_workers:broken", backend=backend)
     with pytest.raises(AssertionError, match="ValueError: on demand"):
         worker.hear("anything")
     worker.wait()
 
 
 def test_a_worker_can_be_wrong_about_the_time_of_day(
-    start_worker: StartWorker, backend: str
+    start_workers: StartWorkers, backend: str
 ) -> None:
     program = "tests.lease.test_workers:clocks"
-    worker = start_worker(program, backend=backend, clock_error=-3600)
+    (worker,) = start_workers(1, program, backend=backend, clock_error=-3600)
     says = worker.hear("clocks")
     assert time.time() - 3600 - PATIENCE < says["wall"] <= time.time() - 3600
     assert says["nanoseconds"] / 1e9 == pytest.approx(says["wall"], abs=PATIENCE)

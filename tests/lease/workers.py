@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -35,7 +36,12 @@ class Worker:
         self._has_ended = False
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.pid: int = self.hear("hello")["pid"]
+
+    @cached_property
+    def pid(self) -> int:
+        """The process's id."""
+        pid: int = self.hear("hello")["pid"]
+        return pid
 
     def say(self, kind: str, **facts: Any) -> None:
         """Tell the program something."""
@@ -87,8 +93,8 @@ class Worker:
 
     def kill(self) -> None:
         """End the process by SIGKILL; return when it has gone."""
-        with suppress(ProcessLookupError):
-            if not self._has_ended:
+        if not self._has_ended:
+            with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
         self.wait()
 
@@ -128,12 +134,18 @@ def has_ended(pid: int) -> bool:
         return True
 
 
-class StartWorker(Protocol):
-    """What starts `module:function` in a process; see `Nursery.start`."""
+class StartWorkers(Protocol):
+    """What starts processes; see `Nursery.start_many`."""
 
     def __call__(
-        self, program: str, *, backend: str, clock_error: float = 0, **arguments: Any
-    ) -> Worker: ...
+        self,
+        number: int,
+        program: str,
+        *,
+        backend: str,
+        clock_error: float = 0,
+        **arguments: Any,
+    ) -> list[Worker]: ...
 
 
 class Nursery:
@@ -166,12 +178,18 @@ class Nursery:
         self._process.communicate(timeout=PATIENCE)
         self._listener.close()
 
-    def start(
-        self, program: str, *, backend: str, clock_error: float = 0, **arguments: Any
-    ) -> Worker:
-        """Start `module:function` in a process; return when that runs.
+    def start_many(
+        self,
+        number: int,
+        program: str,
+        *,
+        backend: str,
+        clock_error: float = 0,
+        **arguments: Any,
+    ) -> list[Worker]:
+        """Start `module:function` in so many processes; return when they run.
 
-        `clock_error` is by how many seconds its time of day is wrong.
+        `clock_error` is by how many seconds their time of day is wrong.
         """
         order = {
             "program": program,
@@ -181,8 +199,11 @@ class Nursery:
             "socket": self._listener.getsockname(),
         }
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.write((json.dumps(order) + "\n") * number)
         self._process.stdin.flush()
+        return [Worker(self._accept()) for _ in range(number)]
+
+    def _accept(self) -> socket.socket:
         connection, _ = self._listener.accept()
         connection.settimeout(None)
-        return Worker(connection)
+        return connection
