@@ -151,12 +151,10 @@ def _sayable(value: Any) -> Any:
 
 
 @asynccontextmanager
-async def opened_client(
-    host: str, port: int, *, mode: str, password: str | None
-) -> AsyncGenerator[Any]:
+async def opened_client(host: str, port: int, *, mode: str, **options: Any) -> AsyncGenerator[Any]:
     """Open a client as a user of the lease would."""
     kind = coredis.RedisCluster if mode == "cluster" else coredis.Redis
-    async with kind(host=host, port=port, password=password) as client:
+    async with kind(host=host, port=port, **options) as client:
         yield client
 
 
@@ -168,10 +166,13 @@ async def take_part(
     namespace: str,
     mode: str = "alone",
     password: str | None = None,
+    max_idle_time: int | None = None,
     **options: Any,
 ) -> None:
     """Take part until the test says to leave."""
-    async with opened_client(host, port, mode=mode, password=password) as client:
+    async with opened_client(
+        host, port, mode=mode, password=password, max_idle_time=max_idle_time
+    ) as client:
         # As `ValkeyLease` is one, but for what its store tells.
         lease = Lease[str](TellingStore(conversation, client, namespace), **options)
         coalescer = Coalescer[str, Any](across=lease)

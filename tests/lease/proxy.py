@@ -35,6 +35,17 @@ class Link:
     is_cut: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Hold:
+    """Which connections are held in a direction."""
+
+    of: bytes
+    links: tuple[Link, ...] | None
+
+    def is_of(self, link: Link) -> bool:
+        return self.of in link.requests.lower() and (self.links is None or link in self.links)
+
+
 class Proxy:
     """Listens on an address of its own for as long as its block lasts.
 
@@ -50,7 +61,7 @@ class Proxy:
         self._changed = threading.Condition()
         self._links: list[Link] = []
         self._accepted = 0
-        self._holds: dict[Direction, bytes] = {}
+        self._holds: dict[Direction, _Hold] = {}
         self._listener: _Listener | None = None
 
     def __enter__(self) -> Self:
@@ -112,13 +123,17 @@ class Proxy:
             self.accept()
 
     @contextmanager
-    def held(self, *directions: Direction, of: bytes = b"") -> Generator[None]:
+    def held(
+        self, *directions: Direction, of: bytes = b"", links: Literal["all", "old"] = "all"
+    ) -> Generator[None]:
         """Hold what is sent in these directions; after the block it goes on its way.
 
-        Of those connections only whose client has sent `of` at some time, in either case.
+        Of those connections only whose client has sent `of` at some time, in either case. With
+        `links="old"` none that is made in the block.
         """
         with self._changed:
-            self._holds.update(dict.fromkeys(directions, of.lower()))
+            hold = _Hold(of.lower(), None if links == "all" else tuple(self._links))
+            self._holds.update(dict.fromkeys(directions, hold))
         try:
             yield
         finally:
@@ -194,8 +209,8 @@ class Proxy:
         """Return as soon as `data` may go on; raises `OSError` if the link is cut before."""
 
         def may_pass() -> bool:
-            of = self._holds.get(direction)
-            return link.is_cut or of is None or of not in link.requests.lower()
+            hold = self._holds.get(direction)
+            return link.is_cut or hold is None or not hold.is_of(link)
 
         with self._changed:
             if not may_pass():

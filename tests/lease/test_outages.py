@@ -39,14 +39,25 @@ def test_with_the_server_down_during_calls_they_run_and_are_shared_when_it_is_ba
     assert_shared(first, second)
 
 
-def test_calls_run_although_the_server_hangs(
+def test_calls_run_although_the_server_hangs_and_are_shared_when_it_goes_on(
+    join: Join, own_server: ValkeyServer
+) -> None:
+    first, second = join(2, at=own_server, **QUICK, request_timeout=0.2)
+    with own_server.frozen():
+        for each in (first, second):
+            assert_runs_alone(each, "value")
+            assert_runs_alone(each, "another")
+            assert each.counts()["ran_unreachable"] == 2
+    assert_shared(first, second)
+
+
+def test_an_answer_that_comes_too_late_is_taken_for_no_other(
     join: Join, own_server: ValkeyServer, proxy: Proxy
 ) -> None:
-    (caller,) = join(at=proxy, **QUICK, request_timeout=0.2)
-    with own_server.frozen():
-        assert_runs_alone(caller, "value")
-        assert_runs_alone(caller, "another")
-    assert caller.counts()["ran_unreachable"] == 2
+    (first,), (second,) = join(at=proxy, **QUICK, request_timeout=0.2), join(at=own_server)
+    with proxy.held("answers"):
+        assert_runs_alone(first, "without an answer")
+    assert_shared(first, second, "another key")
 
 
 def test_a_waiter_runs_its_work_when_the_server_goes_down(

@@ -104,6 +104,17 @@ def test_only_certain_connections_can_be_held(proxy: Proxy) -> None:
         assert listener.recv(100) == b"=SUBSCRIBE"
 
 
+def test_connections_can_be_held_without_those_that_are_made_later(proxy: Proxy) -> None:
+    with connected(proxy) as old:
+        proxy.wait_for_links(1)
+        with proxy.held("answers", links="old"), connected(proxy) as new:
+            old.sendall(b"old")
+            proxy.wait_until_held("answers")
+            new.sendall(b"new")
+            assert new.recv(100) == b"=NEW"
+        assert old.recv(100) == b"=OLD"
+
+
 def test_a_request_that_is_held_arrives_although_its_client_has_left(proxy: Proxy) -> None:
     with proxy.held("requests"):
         with connected(proxy) as client:
