@@ -13,7 +13,7 @@ from servers.programs import Program, installed_programs
 from servers.valkey import ValkeyServer, temporary_valkey
 from tests.lease.driving import Driver, Join, JoinBy
 from tests.lease.proxy import Proxy
-from tests.lease.workers import Nursery, StartWorkers, Worker
+from tests.lease.workers import PATIENCE, Nursery, StartWorkers, Worker
 
 # What workers would import one by one otherwise.
 PRELOADED = ("tests.lease.participant",)
@@ -102,7 +102,8 @@ def join_by(start_workers: StartWorkers, namespace: str) -> JoinBy:
             host=at.host,
             port=at.port,
             namespace=namespace,
-            **options,
+            # A busy machine is no outage.
+            **{"request_timeout": PATIENCE, **options},
         )
         for worker in workers:
             worker.hear("ready")

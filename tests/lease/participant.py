@@ -170,9 +170,8 @@ async def take_part(
     **options: Any,
 ) -> None:
     """Take part until the test says to leave."""
-    async with opened_client(
-        host, port, mode=mode, password=password, max_idle_time=max_idle_time
-    ) as client:
+    of_client = {} if max_idle_time is None else {"max_idle_time": max_idle_time}
+    async with opened_client(host, port, mode=mode, password=password, **of_client) as client:
         # As `ValkeyLease` is one, but for what its store tells.
         lease = Lease[str](TellingStore(conversation, client, namespace), **options)
         coalescer = Coalescer[str, Any](across=lease)
