@@ -19,6 +19,7 @@ from __future__ import annotations
 __all__ = ("Participation", "Shared")
 
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
@@ -26,7 +27,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-from anyio import Event, current_time, move_on_after
+from anyio import Event, current_effective_deadline, current_time, move_on_after
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from anyflight._errors import shortened
@@ -209,6 +210,9 @@ class Participation(Generic[V]):
                     value = await self._work()
             except Exception as exc:
                 # What work makes of its cancellation is nobody's outcome.
+                if current_effective_deadline() == -math.inf:
+                    await self._release(held.token)
+                    raise
                 if not held.scope.cancel_called:
                     self.way = "ran"
                     record = error_outcome(held.epoch, exc)
