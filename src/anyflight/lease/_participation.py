@@ -164,18 +164,23 @@ class Participation(Generic[V]):
 
     async def _use(self, outcome: Outcome) -> Fetched:
         """Return, or raise, what came of another's work."""
-        if outcome.kind is OutcomeKind.ERROR:
-            self.way = "remote_errors"
-            raise remote_error(self._key, outcome.body)
-        if outcome.kind is OutcomeKind.VALUE:
-            try:
-                value = self._terms.codec.decode(outcome.body)
-            except Exception as exc:  # noqa: BLE001 - the codec is the user's
-                self._refused("decode", exc)
-            else:
+        error = None
+        try:
+            if outcome.kind is OutcomeKind.VALUE:
+                fetched = Fetched(self._terms.codec.decode(outcome.body), outcome.age)
                 self.way = "shared"
-                return Fetched(value, outcome.age)
-        return await self._alone("ran_unshared")
+                return fetched
+            if outcome.kind is OutcomeKind.ERROR:
+                error = remote_error(self._key, outcome.body)
+        except Exception as exc:  # noqa: BLE001 - the codec is the user's, the body anybody's
+            self._refused("decode", exc)
+        if error is None:
+            return await self._alone("ran_unshared")
+        self.way = "remote_errors"
+        try:
+            raise error
+        finally:
+            del error  # whose traceback leads to this frame
 
     async def _unreachable(self, error: Unreachable | None) -> Fetched:
         if self._shared.settings.on_unreachable == "raise":
