@@ -37,7 +37,7 @@ class GatedStore:
         #: Messages that are kept from being heard; None if they are not.
         self.held_back: list[Notice] | None = None
         self.subscriptions = 0
-        self._subscription = anyio.CancelScope()
+        self._subscription: anyio.CancelScope
         self._hear: Hear
         #: Called with each request and each answer.
         self.look: Callable[[], object] = lambda: None

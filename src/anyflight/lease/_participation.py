@@ -116,6 +116,9 @@ class Participation(Generic[V]):
     async def run(self) -> Fetched:
         """Return the value, of whosever work."""
         requests = self._shared.requests
+        # Work that is cancelled with its lease is run again, but not again and again: of work that
+        # blocks the event loop for longer than a lease lasts there would be no end.
+        finishes = self._shared.settings.on_lost == "finish"
         while requests.may_begin():
             with self._shared.hearing.news(self._name) as news:
                 token, sent = token_hex(12), current_time()
@@ -132,9 +135,11 @@ class Participation(Generic[V]):
                 return await self._use(answer.outcome)
             self._since = self._since or answer.epoch
             self._shared.counters.won += 1
-            led = await self._lead(Held(self._key, self._name, token, answer.epoch), sent)
+            held = Held(self._key, self._name, token, answer.epoch, finishes=finishes)
+            led = await self._lead(held, sent)
             if led is not None:
                 return led
+            finishes = True
         await checkpoint()
         return await self._unreachable(None)
 
@@ -194,7 +199,7 @@ class Participation(Generic[V]):
         await checkpoint_if_cancelled()
         self.way = way
         holdings = self._shared.holdings
-        held = Held(self._key, self._name, "", 0)
+        held = Held(self._key, self._name)
         holdings.add(held, 0)
         try:
             with holding(held):
