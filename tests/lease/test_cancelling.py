@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from anyflight.lease import Busy, LeaseUnavailableError, MemoryStore, Won
 from tests.lease.leasing import Process
@@ -223,6 +226,38 @@ async def test_after_the_lease_was_lost(clock: HandClock, way: str) -> None:
         assert await is_free(memory)
     assert len(work.calls) == 1
     process.assert_settled()
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("who", ["leader", "waiter"])
+async def test_after_any_number_of_steps(who: str, way: str) -> None:
+    async def short(value: int) -> int:
+        for _ in range(3):
+            await checkpoint()
+        return value
+
+    for steps in range(16):
+        memory = MemoryStore()
+        one, two = Process(memory), Process(memory)
+        async with one, two, anyio.create_task_group() as tasks:
+            calls = [Caller(), Caller()]
+            for process, call in zip((one, two), calls, strict=True):
+                execute = partial(process.lease.execute, "k", short, 1)
+                tasks.start_soon(call.run, way, execute)
+                await checkpoint()
+            for _ in range(steps):
+                await checkpoint()
+            cancelled, other = calls if who == "leader" else reversed(calls)
+            while not hasattr(cancelled, "cancel"):  # Trio's tasks take their turns in any order
+                await checkpoint()
+            if cancelled.outcome is PENDING:
+                cancelled.cancel()
+            await settle()
+            assert cancelled.outcome is CANCELLED or cancelled.value is not None
+            assert other.value is not None
+            assert await is_free(memory)
+        one.assert_settled()
+        two.assert_settled()
 
 
 class TestServerThatDoesNotAnswer:
