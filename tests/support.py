@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from typing import Any, Self
 
 import anyio
 import pytest
@@ -206,16 +206,31 @@ class HandClock:
         finally:
             self._alarms.remove(alarm)
 
+    async def sleep(self, seconds: float) -> None:
+        await self.sleep_until(self.now + seconds)
+
     @contextmanager
-    def move_on_after(self, seconds: float | None, *, shield: bool = False) -> Generator[None]:
+    def move_on_after(
+        self, seconds: float | None, *, shield: bool = False
+    ) -> Generator[anyio.CancelScope]:
         with anyio.CancelScope(shield=shield) as scope:
             alarm = (math.inf if seconds is None else self.now + seconds, scope.cancel)
             self._alarms.append(alarm)
             try:
                 self.advance(0)
-                yield
+                yield scope
             finally:
                 self._alarms.remove(alarm)
+
+    @contextmanager
+    def fail_after(self, seconds: float, *, shield: bool = False) -> Generator[anyio.CancelScope]:
+        with self.move_on_after(seconds, shield=shield) as scope:
+            yield scope
+        if scope.cancelled_caught:
+            raise TimeoutError
+
+    def cancel_scope(self) -> HandScope:
+        return HandScope(self)
 
     @property
     def alarms(self) -> list[float]:
@@ -227,6 +242,51 @@ class HandClock:
         for deadline, ring in self._alarms:
             if deadline <= self.now:
                 ring()
+
+    def set_alarm(self, deadline: float, ring: Callable[[], object]) -> None:
+        """Let this be called at a time, and at no other for which it was set before."""
+        self._alarms = [alarm for alarm in self._alarms if alarm[1] != ring]
+        if deadline != math.inf:
+            self._alarms.append((deadline, ring))
+            self.advance(0)
+
+
+class HandScope:
+    """A cancel scope whose deadline is one of the test's clock."""
+
+    def __init__(self, clock: HandClock) -> None:
+        self._clock = clock
+        self._scope = anyio.CancelScope()
+        self._deadline = math.inf
+        self._entered = False
+
+    def __enter__(self) -> Self:
+        self._scope.__enter__()
+        self._entered = True
+        self._clock.set_alarm(self._deadline, self.cancel)
+        return self
+
+    def __exit__(self, *exc_info: Any) -> bool:  # noqa: PYI036 - passed on
+        self._entered = False
+        self._clock.set_alarm(math.inf, self.cancel)
+        return bool(self._scope.__exit__(*exc_info))
+
+    @property
+    def deadline(self) -> float:
+        return self._deadline
+
+    @deadline.setter
+    def deadline(self, deadline: float) -> None:
+        self._deadline = deadline
+        if self._entered:
+            self._clock.set_alarm(deadline, self.cancel)
+
+    @property
+    def cancel_called(self) -> bool:
+        return self._scope.cancel_called
+
+    def cancel(self) -> None:
+        self._scope.cancel()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,13 @@ from servers.valkey import ValkeyServer, temporary_valkey
 from tests.lease.driving import Driver, Join, JoinBy
 from tests.lease.proxy import Proxy
 from tests.lease.workers import PATIENCE, Nursery, StartWorkers, Worker
+from tests.support import HandClock
+from tests.support import clock as flights_clock
+
+__all__ = ("flights_clock",)
+
+# The modules of the lease that read the time.
+READERS = ("_held", "_memory_store", "_participation", "_requests")
 
 # What workers would import one by one otherwise.
 PRELOADED = ("tests.lease.participant",)
@@ -120,3 +128,19 @@ def join_by(start_workers: StartWorkers, namespace: str) -> JoinBy:
 def join(join_by: JoinBy, backend: str) -> Join:
     """Let processes of one back end take part, first of the one and then of the other."""
     return partial(join_by, backend)
+
+
+@pytest.fixture
+def clock(flights_clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> HandClock:
+    """Let a lease read and sleep by a clock that the test moves, and its pauses be the longest."""
+    for name in READERS:
+        monkeypatch.setattr(f"anyflight.lease.{name}.current_time", flights_clock.current_time)
+    monkeypatch.setattr("anyflight.lease._held.CancelScope", flights_clock.cancel_scope)
+    for name in ("_hearing", "_participation"):
+        monkeypatch.setattr(f"anyflight.lease.{name}.move_on_after", flights_clock.move_on_after)
+        longest = SimpleNamespace(uniform=lambda _, most: most)
+        monkeypatch.setattr(f"anyflight.lease.{name}.random", longest)
+    for name in ("_hearing", "_requests"):
+        monkeypatch.setattr(f"anyflight.lease.{name}.fail_after", flights_clock.fail_after)
+    monkeypatch.setattr("anyflight.lease._hearing.sleep", flights_clock.sleep)
+    return flights_clock

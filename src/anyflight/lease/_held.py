@@ -39,8 +39,10 @@ class Held:
     __slots__ = (
         "_flight",
         "began",
+        "confirmed",
         "ended",
         "epoch",
+        "finishes",
         "key",
         "name",
         "outer",
@@ -49,13 +51,19 @@ class Held:
         "voided",
     )
 
-    def __init__(self, key: Hashable, name: str, token: str, epoch: int) -> None:
+    def __init__(
+        self, key: Hashable, name: str, token: str = "", epoch: int = 0, *, finishes: bool = True
+    ) -> None:
         self.key = key
         self.name = name
         self.token = token
         #: The fencing number. 0: the work runs without a lease.
         self.epoch = epoch
+        #: Whether the work goes on if the lease is lost.
+        self.finishes = finishes
         self.scope = CancelScope()
+        #: When the last request that was confirmed was sent. Renewals may overtake each other.
+        self.confirmed = -math.inf
         #: The flight whose work this is, if it is that of one.
         self._flight = flying.get(None)
         self.began = current_time()
@@ -147,8 +155,9 @@ class Holdings:
         self._due.clear()
 
     def _confirm(self, held: Held, sent: float) -> None:
-        if self._settings.on_lost == "cancel" and not held.voided:
-            held.scope.deadline = sent + self._settings.ttl * (1 - MARGIN)
+        held.confirmed = max(held.confirmed, sent)
+        if not (held.finishes or held.voided):
+            held.scope.deadline = held.confirmed + self._settings.ttl * (1 - MARGIN)
 
     def _renew_soon(self, held: Held) -> None:
         if held.given_up:
@@ -170,7 +179,7 @@ class Holdings:
             self._confirm(held, sent)
         elif not held.voided:
             self._due.discard(held)
-            if self._settings.on_lost == "cancel":
+            if not held.finishes:
                 held.scope.cancel()
 
 

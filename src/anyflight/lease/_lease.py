@@ -72,7 +72,8 @@ class Lease(Generic[K]):
     :param retry_interval: how many seconds a server that could not be asked is left in peace
     :param max_value_bytes: values that are larger, encoded, are not shared
     :param on_lost: what becomes of work whose lease is lost: ``"cancel"`` cancels it, and the call
-        waits for the successor's outcome; ``"finish"`` lets it go on, for those who wait here
+        waits for the successor's outcome, or runs the work once more, then to its end; ``"finish"``
+        lets it go on, for those who wait here
     :param on_unreachable: what calls do if the server cannot be asked: ``"run"`` the work without
         it, or ``"raise"`` :exc:`LeaseUnavailableError`
     :param name: appears in messages and in event records

@@ -20,7 +20,16 @@ SWEPT: Final = 2
 class State:
     """What is known of one key."""
 
-    __slots__ = ("epoch", "lease_ends", "outcome", "outcome_ends", "stored", "token", "waited")
+    __slots__ = (
+        "epoch",
+        "expires",
+        "lease_ends",
+        "outcome",
+        "outcome_ends",
+        "stored",
+        "token",
+        "waited",
+    )
 
     def __init__(self) -> None:
         self.epoch = 0
@@ -32,6 +41,8 @@ class State:
         self.outcome: Outcome | None = None
         self.stored = 0.0
         self.outcome_ends = 0.0
+        #: When all this is forgotten: a while after the end of the lease, for what comes late.
+        self.expires = 0.0
 
 
 class MemoryStore:
@@ -68,7 +79,9 @@ class MemoryStore:
         await checkpoint()
         now = current_time()
         self._sweep(now)
-        state = self._states.setdefault(key, State())
+        state = self._known(key)
+        if state is None:
+            state = self._states[key] = State()
         outcome = self._outcome(state, now)
         if since and outcome is not None and outcome.epoch >= since:
             return Hit(outcome)
@@ -81,17 +94,17 @@ class MemoryStore:
         self._epoch += 1
         state.epoch = self._epoch
         state.token = token
-        state.lease_ends = now + ttl
+        self._prolong(state, ttl)
         state.waited = state.waited or since > 0
         return Won(state.epoch)
 
     async def renew(self, key: str, token: str, *, ttl: float) -> bool:
         """See :class:`LeaseStore`."""
         await checkpoint()
-        state = self._states.get(key)
+        state = self._known(key)
         if state is None or state.token != token:
             return False
-        state.lease_ends = current_time() + ttl
+        self._prolong(state, ttl)
         return True
 
     async def commit(
@@ -99,7 +112,7 @@ class MemoryStore:
     ) -> bool:
         """See :class:`LeaseStore`."""
         await checkpoint()
-        state = self._states.get(key)
+        state = self._known(key)
         if state is None or state.token != token:
             return False
         state.token = None
@@ -115,7 +128,7 @@ class MemoryStore:
     async def release(self, key: str, token: str) -> bool:
         """See :class:`LeaseStore`."""
         await checkpoint()
-        state = self._states.get(key)
+        state = self._known(key)
         if state is None or state.token != token:
             return False
         state.token = None
@@ -126,7 +139,7 @@ class MemoryStore:
     async def invalidate(self, key: str, origin: str) -> None:
         """See :class:`LeaseStore`."""
         await checkpoint()
-        state = self._states.get(key)
+        state = self._known(key)
         if state is not None:
             state.token = state.outcome = None
             self._forget(key, state)
@@ -135,7 +148,7 @@ class MemoryStore:
     async def read(self, key: str) -> Outcome | None:
         """See :class:`LeaseStore`."""
         await checkpoint()
-        state = self._states.get(key)
+        state = self._known(key)
         return None if state is None else self._outcome(state, current_time())
 
     async def tag(self, key: str, tags: frozenset[str], *, keep: float) -> None:
@@ -164,8 +177,17 @@ class MemoryStore:
     def _sweep(self, now: float) -> None:
         """Drop what is oldest and over: more than comes with each lease."""
         for key, state in tuple(islice(self._states.items(), SWEPT)):
-            if max(state.outcome_ends, state.lease_ends) <= now:
+            if state.expires <= now:
                 del self._states[key]
+
+    def _known(self, key: str) -> State | None:
+        state = self._states.get(key)
+        return None if state is None or state.expires <= current_time() else state
+
+    def _prolong(self, state: State, ttl: float) -> None:
+        now = current_time()
+        state.lease_ends = now + ttl
+        state.expires = max(now + 2 * ttl, state.outcome_ends)
 
     def _outcome(self, state: State, now: float) -> Outcome | None:
         if state.outcome is None or state.outcome_ends <= now:
@@ -179,7 +201,10 @@ class MemoryStore:
                 hear(notice)
 
     def _forget(self, key: str, state: State) -> None:
-        """Drop a state in which nothing is left that anybody could want."""
-        free = state.token is None and not state.waited
-        if free and self._outcome(state, current_time()) is None:
+        """Drop a state in which nothing is left that anybody could want but an outcome."""
+        if state.token is not None or state.waited:
+            return
+        if self._outcome(state, current_time()) is None:
             del self._states[key]
+        else:
+            state.expires = state.outcome_ends

@@ -48,7 +48,12 @@ def error_outcome(epoch: int, error: Exception) -> Outcome:
 
 
 def remote_error(key: Hashable, body: bytes) -> RemoteFlightError:
-    """Return the error for an outcome of another process."""
+    """Return the error for an outcome of another process.
+
+    :raises Exception: if the body is not what `error_outcome` makes
+    """
     name, message = json.loads(body)
+    if not (isinstance(name, str) and isinstance(message, str)):
+        raise TypeError("this is no record of an error")
     text = f"the work for key {shortened(key)} failed in another process: {name}: {message}"
     return RemoteFlightError(text, key, name, message)

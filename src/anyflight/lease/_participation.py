@@ -19,6 +19,7 @@ from __future__ import annotations
 __all__ = ("Participation", "Shared")
 
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
@@ -26,7 +27,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-from anyio import Event, current_time, move_on_after
+from anyio import Event, current_effective_deadline, current_time, move_on_after
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from anyflight._errors import shortened
@@ -115,6 +116,9 @@ class Participation(Generic[V]):
     async def run(self) -> Fetched:
         """Return the value, of whosever work."""
         requests = self._shared.requests
+        # Work that is cancelled with its lease is run again, but not again and again: of work that
+        # blocks the event loop for longer than a lease lasts there would be no end.
+        finishes = self._shared.settings.on_lost == "finish"
         while requests.may_begin():
             with self._shared.hearing.news(self._name) as news:
                 token, sent = token_hex(12), current_time()
@@ -131,9 +135,11 @@ class Participation(Generic[V]):
                 return await self._use(answer.outcome)
             self._since = self._since or answer.epoch
             self._shared.counters.won += 1
-            led = await self._lead(Held(self._key, self._name, token, answer.epoch), sent)
+            held = Held(self._key, self._name, token, answer.epoch, finishes=finishes)
+            led = await self._lead(held, sent)
             if led is not None:
                 return led
+            finishes = True
         await checkpoint()
         return await self._unreachable(None)
 
@@ -163,18 +169,23 @@ class Participation(Generic[V]):
 
     async def _use(self, outcome: Outcome) -> Fetched:
         """Return, or raise, what came of another's work."""
-        if outcome.kind is OutcomeKind.ERROR:
-            self.way = "remote_errors"
-            raise remote_error(self._key, outcome.body)
-        if outcome.kind is OutcomeKind.VALUE:
-            try:
-                value = self._terms.codec.decode(outcome.body)
-            except Exception as exc:  # noqa: BLE001 - the codec is the user's
-                self._refused("decode", exc)
-            else:
+        error = None
+        try:
+            if outcome.kind is OutcomeKind.VALUE:
+                fetched = Fetched(self._terms.codec.decode(outcome.body), outcome.age)
                 self.way = "shared"
-                return Fetched(value, outcome.age)
-        return await self._alone("ran_unshared")
+                return fetched
+            if outcome.kind is OutcomeKind.ERROR:
+                error = remote_error(self._key, outcome.body)
+        except Exception as exc:  # noqa: BLE001 - the codec is the user's, the body anybody's
+            self._refused("decode", exc)
+        if error is None:
+            return await self._alone("ran_unshared")
+        self.way = "remote_errors"
+        try:
+            raise error
+        finally:
+            del error  # whose traceback leads to this frame
 
     async def _unreachable(self, error: Unreachable | None) -> Fetched:
         if self._shared.settings.on_unreachable == "raise":
@@ -188,7 +199,7 @@ class Participation(Generic[V]):
         await checkpoint_if_cancelled()
         self.way = way
         holdings = self._shared.holdings
-        held = Held(self._key, self._name, "", 0)
+        held = Held(self._key, self._name)
         holdings.add(held, 0)
         try:
             with holding(held):
@@ -209,6 +220,9 @@ class Participation(Generic[V]):
                     value = await self._work()
             except Exception as exc:
                 # What work makes of its cancellation is nobody's outcome.
+                if current_effective_deadline() == -math.inf:
+                    await self._release(held.token)
+                    raise
                 if not held.scope.cancel_called:
                     self.way = "ran"
                     record = error_outcome(held.epoch, exc)

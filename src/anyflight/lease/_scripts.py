@@ -133,10 +133,11 @@ return 1
 #: KEYS: the set of a tag. Returns its members.
 TAGGED = "return redis.call('ZRANGE', KEYS[1], 0, -1)"
 
-#: Does what the other scripts do, to learn whether this user may. ARGV: channel.
+#: Does what the other scripts do, to learn whether this user may. ARGV: channel. The key is that of
+#: the empty string, which somebody may use: its state is left alone, and without one no key stays.
 PING = f"""{_NOW}
-redis.call('HSET', key, 'e', text(now))
-redis.call('DEL', key)
+redis.call('HSET', key, 'p', text(now))
+redis.call('HDEL', key, 'p')
 redis.call('PUBLISH', ARGV[1], '')
 return 1
 """
