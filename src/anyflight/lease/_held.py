@@ -40,6 +40,7 @@ class Held:
         "_flight",
         "began",
         "confirmed",
+        "doubtful",
         "ended",
         "epoch",
         "finishes",
@@ -48,7 +49,6 @@ class Held:
         "outer",
         "scope",
         "token",
-        "voided",
     )
 
     def __init__(
@@ -67,8 +67,9 @@ class Held:
         #: The flight whose work this is, if it is that of one.
         self._flight = flying.get(None)
         self.began = current_time()
-        #: Whether the key has been invalidated since: there is nothing to renew any more.
-        self.voided = False
+        #: Whether an invalidation of the key was heard of since. So if the lease is not there any
+        #: more, nobody need have taken it over: it was voided.
+        self.doubtful = False
         #: Whether the work has ended.
         self.ended = False
         #: What was held when the work began that led to this.
@@ -133,14 +134,15 @@ class Holdings:
             del self._held[held.name]
 
     def invalidated(self, name: str) -> None:
-        """Take note of an invalidation: the work goes on, for those who wait for it here."""
+        """Take note of an invalidation: the work goes on, for those who wait for it here.
+
+        Whether its lease is void the next renewal tells: it may have been won after that.
+        """
         for held in self._held.get(name, ()):
-            held.voided = True
-            held.scope.deadline = math.inf
-            self._due.discard(held)
+            held.doubtful = True
 
     def interrupted(self) -> None:
-        """Do nothing: a lease that was voided unheard is not renewed either."""
+        """Do nothing: a lease that was voided unheard counts as lost."""
 
     def of(self, name: str) -> list[Held]:
         """Return what runs for a key."""
@@ -156,7 +158,7 @@ class Holdings:
 
     def _confirm(self, held: Held, sent: float) -> None:
         held.confirmed = max(held.confirmed, sent)
-        if not (held.finishes or held.voided):
+        if not held.finishes:
             held.scope.deadline = held.confirmed + self._settings.ttl * (1 - MARGIN)
 
     def _renew_soon(self, held: Held) -> None:
@@ -177,10 +179,12 @@ class Holdings:
             return  # not confirmed: its end stands
         if renewed:
             self._confirm(held, sent)
-        elif not held.voided:
-            self._due.discard(held)
-            if not held.finishes:
-                held.scope.cancel()
+            return
+        self._due.discard(held)
+        if held.doubtful:
+            held.scope.deadline = math.inf
+        elif not held.finishes:
+            held.scope.cancel()
 
 
 _flying: ContextVar[Held | None] = ContextVar("anyflight.lease", default=None)

@@ -216,8 +216,10 @@ class Participation(Generic[V]):
             value: Any = LOST
             try:
                 await checkpoint_if_cancelled()
-                with held.scope, holding(held):
-                    value = await self._work()
+                # A process that was stopped may learn that it has a lease when that is over.
+                if current_time() < held.scope.deadline:
+                    with held.scope, holding(held):
+                        value = await self._work()
             except Exception as exc:
                 # What work makes of its cancellation is nobody's outcome.
                 if current_effective_deadline() == -math.inf:
