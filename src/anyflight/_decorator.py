@@ -13,6 +13,7 @@ from anyio import CapacityLimiter
 from ._coalesced_function import CoalescedFunction
 from ._coalescer import Coalescer
 from ._events import Instrument
+from .lease import Lease
 
 P = ParamSpec("P")
 V = TypeVar("V")
@@ -31,6 +32,7 @@ class CoalescerOptions(TypedDict, total=False):
     copy: Callable[[Any], Any] | None
     context: Literal["caller", "owner"]
     shadow: bool
+    across: Lease[Any] | None
     instruments: Iterable[Instrument]
 
 
