@@ -70,8 +70,10 @@ def _install_wheel(session: nox.Session, *groups: str) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests against the wheel, on asyncio, asyncio with uvloop, and Trio."""
     _install_wheel(session, "tests")
-    # A process for each core, at most four; each file in one of them, with its fixtures.
-    parallel = ("--numprocesses", "auto", "--maxprocesses", "4", "--dist", "loadfile")
+    # Two processes for each core, at most four, since some tests wait for servers; each file in one
+    # of them, with its fixtures.
+    processes = min(2 * (os.cpu_count() or 1), 4)
+    parallel = ("--numprocesses", str(processes), "--dist", "loadfile")
     session.run("pytest", *parallel, *session.posargs)
 
 

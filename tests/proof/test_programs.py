@@ -15,7 +15,7 @@ from proof.plans import Call, Delay, Program, Work
 from proof.search import failures
 from proof.subjects import SUBJECTS
 
-SEEDS = 200
+SEEDS = 120
 EACH = [(of, backend) for of in SUBJECTS for backend in BACKENDS]
 
 
