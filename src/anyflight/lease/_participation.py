@@ -119,13 +119,15 @@ class Participation(Generic[V]):
         # Work that is cancelled with its lease is run again, but not again and again: of work that
         # blocks the event loop for longer than a lease lasts there would be no end.
         finishes = self._shared.settings.on_lost == "finish"
+        error = None
         while requests.may_begin():
             with self._shared.hearing.news(self._name) as news:
                 token, sent = token_hex(12), current_time()
                 try:
                     answer = await self._acquire(token)
                 except Unreachable as exc:
-                    return await self._unreachable(exc)
+                    error = exc.__cause__
+                    break  # what the work raises has nothing to do with this
                 if isinstance(answer, Busy):
                     # A fresh call may not use what was begun before it.
                     self._since = self._since or answer.epoch + self._fresh
@@ -140,8 +142,9 @@ class Participation(Generic[V]):
             if led is not None:
                 return led
             finishes = True
-        await checkpoint()
-        return await self._unreachable(None)
+        else:
+            await checkpoint()
+        return await self._unreachable(error)
 
     async def _acquire(self, token: str) -> Hit | Won | Busy:
         store, ttl = self._shared.store, self._shared.settings.ttl
@@ -187,11 +190,11 @@ class Participation(Generic[V]):
         finally:
             del error  # whose traceback leads to this frame
 
-    async def _unreachable(self, error: Unreachable | None) -> Fetched:
+    async def _unreachable(self, error: BaseException | None) -> Fetched:
         if self._shared.settings.on_unreachable == "raise":
             raise LeaseUnavailableError(
                 f"the server could not be asked about key {shortened(self._key)}", self._key
-            ) from (error and error.__cause__)
+            ) from error
         return await self._alone("ran_unreachable")
 
     async def _alone(self, way: str) -> Fetched:
