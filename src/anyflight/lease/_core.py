@@ -65,7 +65,7 @@ class Core:
         counters = self.counters = Counters()
         telling = Telling(settings.name, instruments)
         requests = self._requests = Requests(settings, label, counters, telling)
-        hearing = self._hearing = Hearing(settings, store, requests, counters)
+        hearing = self._hearing = Hearing(settings, label, store, requests, counters)
         holdings = self._holdings = Holdings(settings, store, requests, owner, counters)
         hearing.listeners.add(holdings)
         self._shared = Shared(
