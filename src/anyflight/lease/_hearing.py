@@ -119,6 +119,12 @@ class Hearing:
         if notice.invalidated and notice.invalidated != self.origin:
             self.tell(notice.key)
 
+    def wake_all(self) -> None:
+        """Wake whoever waits for whatever key."""
+        for events in self._waiting.values():
+            for event in events:
+                event.set()
+
     def tell(self, name: str) -> None:
         """Tell the listeners of an invalidation."""
         for listener in tuple(self.listeners):
