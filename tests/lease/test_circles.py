@@ -60,7 +60,7 @@ async def test_a_fresh_call_too() -> None:
 
 
 async def test_work_that_catches_it_goes_on() -> None:
-    async def work() -> str:
+    async def work() -> Any:
         with pytest.raises(DeadlockError):
             await process.lease.execute("k", at_once)
         return await process.lease.execute("other", at_once)
@@ -83,7 +83,8 @@ async def test_work_in_tasks_of_the_work() -> None:
             tasks.start_soon(call, "k")
             tasks.start_soon(call, "other")
 
-    process, results = Process(MemoryStore()), {}
+    results: dict[str, Any] = {}
+    process = Process(MemoryStore())
     async with process:
         await process.lease.execute("k", work)
     assert results == {"k": "refused", "other": 1}
