@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import functools
 import math
+import pickle
 import re
 from typing import Any
 
-import anyio
 import coredis
 import pytest
 
 from anyflight.lease import Lease, LeaseInstrument, MemoryStore
 from anyflight.lease.valkey import ValkeyLease, ValkeyStore
 from tests.lease.leasing import Process
-from tests.support import settle
 
 SECONDS = ("ttl", "poll_interval", "outcome_ttl", "request_timeout", "retry_interval")
 
@@ -31,7 +30,9 @@ class TestOptions:
     @pytest.mark.parametrize("option", SECONDS)
     def test_durations_are_positive_finite_numbers_of_seconds(self, option: str) -> None:
         for value in (0, -1, math.inf, math.nan, 2e9):
-            with refused(ValueError, f"{option} must be more than zero seconds and at most 1000000"):
+            with refused(
+                ValueError, f"{option} must be more than zero seconds and at most 1000000"
+            ):
                 Lease(MemoryStore(), **{option: value})
         for wrong in ("1", None, True, 1j):
             with refused(TypeError, f"{option} must be a number of seconds, not an object of type"):
@@ -67,6 +68,18 @@ class TestOptions:
         ):
             Lease(MemoryStore(), instruments=[LeaseInstrument])  # type: ignore[list-item]
 
+    def test_a_store_is_a_store(self) -> None:
+        with refused(
+            TypeError,
+            "store must be of type anyflight.lease.LeaseStore, not an object of type "
+            "coredis.client.basic.Redis",
+        ):
+            Lease(coredis.Redis())  # type: ignore[arg-type]
+
+    def test_a_codec_has_both_methods(self) -> None:
+        with refused(TypeError, "codec must be of type anyflight.lease.Codec, not an object of"):
+            Lease(MemoryStore(), codec=pickle)  # type: ignore[arg-type]
+
     def test_encode_key_is_a_function(self) -> None:
         with refused(TypeError, "encode_key must be callable, not an object of type str"):
             Lease(MemoryStore(), encode_key="str")  # type: ignore[arg-type]
@@ -83,9 +96,7 @@ class TestServerOptions:
 
     @pytest.mark.parametrize("namespace", ["", "a b", "a:b", "{a}", "ü", "a\n", "a*", "a/b"])
     def test_a_namespace_has_no_odd_characters(self, namespace: str) -> None:
-        with refused(
-            ValueError, "namespace must be one or more letters, digits and '_.-', not "
-        ):
+        with refused(ValueError, "namespace must be one or more letters, digits and '_.-', not "):
             ValkeyStore(coredis.Redis(), namespace)
 
     def test_a_namespace_is_a_string(self) -> None:
@@ -130,9 +141,7 @@ class TestKeys:
     async def test_encode_key_returns_a_string(self) -> None:
         process = Process(MemoryStore(), encode_key=lambda key: key)
         async with process:
-            with refused(
-                TypeError, "encode_key must return a string, not an object of type int"
-            ):
+            with refused(TypeError, "encode_key must return a string, not an object of type int"):
                 await process.lease.execute(1, at_once)
             assert await process.lease.execute("1", at_once) == 1
 
@@ -146,7 +155,10 @@ class TestKeys:
     async def test_a_string_has_bytes_in_utf_8(self) -> None:
         process = Process(MemoryStore())
         async with process:
-            for call in (process.lease.execute("\ud800", at_once), process.lease.invalidate("\ud800")):
+            for call in (
+                process.lease.execute("\ud800", at_once),
+                process.lease.invalidate("\ud800"),
+            ):
                 with refused(ValueError, r"UTF-8 has no bytes for key '\ud800'"):
                     await call
 
@@ -190,7 +202,7 @@ class TestFunctions:
         async with process:
             assert await process.lease.execute("k", Callable(), 2) == 2
             assert await process.lease.execute("k", functools.partial(Callable(), 3)) == 3
-            assert await process.lease.execute("k", lambda: at_once()) == 1
+            assert await process.lease.execute("k", lambda: Callable()(4)) == 4
 
     async def test_its_arguments_are_its_own_affair(self) -> None:
         process = Process(MemoryStore())
@@ -198,12 +210,3 @@ class TestFunctions:
             with pytest.raises(TypeError, match="positional argument"):
                 await process.lease.execute("k", at_once, 1)
         assert process.counts.ran == 1
-
-
-@pytest.mark.anyio
-async def test_a_store_that_is_none_is_a_server_that_cannot_be_asked() -> None:
-    lease = Lease[str](object())  # type: ignore[arg-type]
-    async with lease, anyio.create_task_group():
-        assert await lease.execute("k", at_once) == 1
-        await settle()
-    assert lease.statistics().ran_unreachable == 1
