@@ -21,7 +21,7 @@ from tests.support import clock as flights_clock
 __all__ = ("flights_clock",)
 
 # The modules of the lease that read the time.
-READERS = ("_held", "_memory_store", "_participation", "_requests")
+READERS = ("_hearing", "_held", "_memory_store", "_participation", "_requests")
 
 # What workers would import one by one otherwise.
 PRELOADED = ("tests.lease.participant",)

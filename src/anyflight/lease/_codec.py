@@ -5,11 +5,12 @@ from __future__ import annotations
 __all__ = ("Codec", "JSONCodec")
 
 import json
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 V = TypeVar("V")
 
 
+@runtime_checkable
 class Codec(Protocol[V]):
     """Makes bytes of a value, and a value of bytes that came from another process.
 

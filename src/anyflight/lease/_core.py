@@ -65,12 +65,12 @@ class Core:
         counters = self.counters = Counters()
         telling = Telling(settings.name, instruments)
         requests = self._requests = Requests(settings, label, counters, telling)
-        hearing = self._hearing = Hearing(settings, store, requests, counters)
+        hearing = self._hearing = Hearing(settings, label, store, requests, counters)
         holdings = self._holdings = Holdings(settings, store, requests, owner, counters)
         hearing.listeners.add(holdings)
         self._shared = Shared(
             settings=settings,
-            label=label,
+            owner=owner,
             store=store,
             requests=requests,
             hearing=hearing,
@@ -102,13 +102,13 @@ class Core:
     async def end(self, exc: BaseException | None) -> bool:
         """End with the block; if that is left normally, wait for the calls that go on."""
         try:
-            self.owner.end_calls(Phase.CLOSING if exc is None else Phase.ABORTING)
-            if exc is None and self.counters.taking_part:
-                self._idle = Event()
-                await self._idle.wait()
-            self._holdings.end_if_idle()
+            if exc is None:
+                await self._until_idle()
+            else:
+                self._abort()
             self._keeper.cancel()
         except BaseException as cancellation:
+            self._abort()
             await self.owner.close(cancellation)
             raise
         else:
@@ -116,6 +116,19 @@ class Core:
         finally:
             self._holdings.clear()
             del exc  # whose frames may lead here
+
+    async def _until_idle(self) -> None:
+        self.owner.end_calls(Phase.CLOSING)
+        if self.counters.taking_part:
+            self._idle = Event()
+            await self._idle.wait()
+        self._holdings.end_if_idle()
+
+    def _abort(self) -> None:
+        """Let work go on without the lease, for other tasks run it; refuse calls that wait."""
+        self.owner.end_calls(Phase.ABORTING)
+        self._holdings.let_go()
+        self._hearing.wake_all()
 
     def check_open(self) -> None:
         """Raise a :exc:`RuntimeError` unless this is open, and here."""

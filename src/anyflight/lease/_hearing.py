@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("Hearing", "Listener")
 
+import logging
 import math
 import random
 from collections.abc import Generator
@@ -15,6 +16,7 @@ from weakref import WeakSet
 from anyio import (
     Event,
     current_effective_deadline,
+    current_time,
     fail_after,
     get_cancelled_exc_class,
     move_on_after,
@@ -26,6 +28,8 @@ from ._requests import Requests
 from ._settings import Settings
 from ._statistics import Counters
 from ._store import LeaseStore, Notice
+
+logger = logging.getLogger("anyflight")
 
 #: The pause before the first attempt to have a lost subscription again; it doubles from there.
 FIRST_PAUSE = 0.05
@@ -46,12 +50,16 @@ class Hearing:
 
     A message is only a hint: whoever waits asks again after a while by itself. So nothing depends
     on the subscription but how soon.
+
+    :param label: what to call the lease in messages
     """
 
     __slots__ = (
         "_counters",
-        "_live",
+        "_label",
+        "_live_since",
         "_refusal",
+        "_refusals",
         "_requests",
         "_settings",
         "_store",
@@ -62,9 +70,15 @@ class Hearing:
     )
 
     def __init__(
-        self, settings: Settings, store: LeaseStore, requests: Requests, counters: Counters
+        self,
+        settings: Settings,
+        label: str,
+        store: LeaseStore,
+        requests: Requests,
+        counters: Counters,
     ) -> None:
         self._settings = settings
+        self._label = label
         self._store = store
         self._requests = requests
         self._counters = counters
@@ -74,7 +88,10 @@ class Hearing:
         self.listeners: WeakSet[Listener] = WeakSet()
         #: Whose invalidations are told of without a message.
         self.origin = token_hex(8)
-        self._live = False
+        #: Since when there is a subscription, None if there is none.
+        self._live_since: float | None = None
+        #: How often one was refused by a server that answers, since there was one.
+        self._refusals = 0
         self._tried: Event
         #: Why the server will never do, if it has said so at the first attempt.
         self._refusal: LeaseConfigurationError | None = None
@@ -102,6 +119,12 @@ class Hearing:
         if notice.invalidated and notice.invalidated != self.origin:
             self.tell(notice.key)
 
+    def wake_all(self) -> None:
+        """Wake whoever waits for whatever key."""
+        for events in self._waiting.values():
+            for event in events:
+                event.set()
+
     def tell(self, name: str) -> None:
         """Tell the listeners of an invalidation."""
         for listener in tuple(self.listeners):
@@ -111,7 +134,8 @@ class Hearing:
         """Get ready for `keep`, in this event loop."""
         self._tried = Event()
         self._refusal = None
-        self._live = False
+        self._refusals = 0
+        self._requests.prepare()
 
     async def first_attempt(self) -> None:
         """Wait until the subscription is live, or it is known that it cannot be had for now.
@@ -129,21 +153,10 @@ class Hearing:
         pause = FIRST_PAUSE
         while True:
             try:
-                try:
-                    with fail_after(self._settings.request_timeout):
-                        await self._store.check()
-                    await self._store.listen(self.hear, self._on_live)
-                except LeaseConfigurationError as exc:
-                    if self._tried.is_set():
-                        self._requests.failed(exc, str(exc))
-                    else:
-                        self._refusal = exc  # to be raised by the opening
-                except Exception as exc:  # noqa: BLE001 - whatever it is, it is worth another attempt
-                    if not self._live:
-                        self._requests.failed(exc, str(exc))
+                self._live_since = None
+                await self._subscribe()
                 self._tried.set()
-                if self._live:
-                    self._live = False
+                if self._has_lasted():
                     pause = FIRST_PAUSE
                 await sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - to spread attempts
                 pause = min(2 * pause, self._settings.retry_interval)
@@ -152,9 +165,53 @@ class Hearing:
                 if current_effective_deadline() == -math.inf:
                     return
 
+    async def _subscribe(self) -> None:
+        """Hear until the subscription is lost. Whatever is raised, it is worth another attempt."""
+        answered = False
+        try:
+            with fail_after(self._settings.request_timeout):
+                await self._store.check()
+            answered = True
+            self._requests.succeeded()
+            await self._store.listen(self.hear, self._on_live)
+        except LeaseConfigurationError as exc:
+            if self._tried.is_set():
+                self._requests.failed(exc, str(exc))
+            else:
+                self._refusal = exc  # to be raised by the opening
+        except Exception as exc:  # noqa: BLE001 - a store may raise anything
+            if not answered:
+                self._requests.failed(exc, str(exc))
+            elif self._live_since is None:
+                self._refused(exc)
+
+    def _refused(self, error: Exception) -> None:
+        """Take note that a server that answers takes no subscription; warn of the second time.
+
+        By then it has not just gone down in between.
+        """
+        self._counters.failures += 1
+        self._refusals += 1
+        if self._refusals != 2:  # noqa: PLR2004
+            return
+        while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        logger.warning(
+            "%s: no subscription can be had (%s: %s); until one can, calls that wait ask again and "
+            "again, and invalidations by other processes go unheard",
+            self._label,
+            type(error).__qualname__,
+            error,
+        )
+
+    def _has_lasted(self) -> bool:
+        """Whether the subscription was of some use: else attempts would follow without a pause."""
+        since = self._live_since
+        return since is not None and current_time() - since >= self._settings.retry_interval
+
     def _on_live(self) -> None:
-        self._live = True
-        self._requests.succeeded()
+        self._live_since = current_time()
+        self._refusals = 0
         if self._tried.is_set():  # so there was a time without
             self._counters.reconnects += 1
             for listener in tuple(self.listeners):

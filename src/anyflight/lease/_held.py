@@ -148,6 +148,13 @@ class Holdings:
         """Return what runs for a key."""
         return self._held.get(name, [])
 
+    def let_go(self) -> None:
+        """Let all work go on to its end: there is nobody any more to renew its leases."""
+        for same in self._held.values():
+            for held in same:
+                held.finishes = True
+                held.scope.deadline = math.inf
+
     def end_if_idle(self) -> None:
         """Let the owner close: with nothing held there is nothing to renew."""
         self._due.end_if_idle()

@@ -110,6 +110,9 @@ class Lease(Generic[K]):
             on_lost=on_lost,
             on_unreachable=on_unreachable,
         )
+        check_instance(store, "store", LeaseStore)
+        if codec is not None:
+            check_instance(codec, "codec", Codec)
         if encode_key is not None:
             check_callable(encode_key, "encode_key")
         instruments = tuple(instruments)

@@ -27,10 +27,17 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-from anyio import Event, current_effective_deadline, current_time, move_on_after
+from anyio import (
+    ClosedResourceError,
+    Event,
+    current_effective_deadline,
+    current_time,
+    move_on_after,
+)
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from anyflight._errors import shortened
+from anyflight._owner import Owner, Phase
 from anyflight._telling import Telling
 
 from ._errors import LeaseUnavailableError
@@ -58,7 +65,7 @@ class Shared:
     """What all calls of one lease share."""
 
     settings: Settings
-    label: str
+    owner: Owner
     store: LeaseStore
     requests: Requests
     hearing: Hearing
@@ -119,13 +126,15 @@ class Participation(Generic[V]):
         # Work that is cancelled with its lease is run again, but not again and again: of work that
         # blocks the event loop for longer than a lease lasts there would be no end.
         finishes = self._shared.settings.on_lost == "finish"
+        error = None
         while requests.may_begin():
             with self._shared.hearing.news(self._name) as news:
                 token, sent = token_hex(12), current_time()
                 try:
                     answer = await self._acquire(token)
                 except Unreachable as exc:
-                    return await self._unreachable(exc)
+                    error = exc.__cause__
+                    break  # what the work raises has nothing to do with this
                 if isinstance(answer, Busy):
                     # A fresh call may not use what was begun before it.
                     self._since = self._since or answer.epoch + self._fresh
@@ -140,20 +149,31 @@ class Participation(Generic[V]):
             if led is not None:
                 return led
             finishes = True
-        await checkpoint()
-        return await self._unreachable(None)
+        else:
+            await checkpoint()
+        return await self._unreachable(error)
 
     async def _acquire(self, token: str) -> Hit | Won | Busy:
+        self._check_owner()
         store, ttl = self._shared.store, self._shared.settings.ttl
         try:
-            return await self._shared.requests.ask(
+            answer = await self._shared.requests.ask(
                 store.acquire(self._name, token, ttl=ttl, since=self._since)
             )
+            if isinstance(answer, Won):
+                self._check_owner()
         except Unreachable:
             raise
-        except BaseException:  # native cancellation: nobody knows what the answer would have been
+        except BaseException:  # if it is a native cancellation, nobody knows the answer
             await self._release(token)
             raise
+        return answer
+
+    def _check_owner(self) -> None:
+        """Raise if the block of the lease was left by an error: nobody keeps leases any more."""
+        owner = self._shared.owner
+        if owner.phase not in {Phase.OPEN, Phase.CLOSING}:
+            raise ClosedResourceError(f"{owner} was left by an error while this call waited")
 
     async def _wait(self, news: Event, remaining: float) -> None:
         """Wait for a message, for the end of the lease, or for the poll interval."""
@@ -187,11 +207,11 @@ class Participation(Generic[V]):
         finally:
             del error  # whose traceback leads to this frame
 
-    async def _unreachable(self, error: Unreachable | None) -> Fetched:
+    async def _unreachable(self, error: BaseException | None) -> Fetched:
         if self._shared.settings.on_unreachable == "raise":
             raise LeaseUnavailableError(
                 f"the server could not be asked about key {shortened(self._key)}", self._key
-            ) from (error and error.__cause__)
+            ) from error
         return await self._alone("ran_unreachable")
 
     async def _alone(self, way: str) -> Fetched:
@@ -292,7 +312,7 @@ class Participation(Generic[V]):
             level,
             "%s: could not %s the value of %s (%s), so the work is run wherever it is wanted; "
             "more of this is logged as DEBUG",
-            self._shared.label,
+            self._shared.owner.label,
             what,
             shortened(self._key),
             type(error).__qualname__,

@@ -47,6 +47,10 @@ class Requests:
         self._lost_at: float | None = None
         self._next_try = 0.0
 
+    def prepare(self) -> None:
+        """Know nothing of the server yet; what was known is by the clock of another event loop."""
+        self._lost_at = None
+
     def may_begin(self) -> bool:
         """Whether a new call may ask; if the server is lost, only one now and then may.
 

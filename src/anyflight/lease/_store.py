@@ -35,7 +35,7 @@ __all__ = (
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 
 class OutcomeKind(StrEnum):
@@ -120,6 +120,7 @@ class Notice:
 Hear: TypeAlias = Callable[[Notice], None]
 
 
+@runtime_checkable
 class LeaseStore(Protocol):
     """A server that all processes share, or what stands for one.
 
