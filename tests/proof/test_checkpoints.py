@@ -13,7 +13,7 @@ from proof.plans import Policies, Way
 from proof.scenarios import SCENARIOS
 
 # Each program in turn on one back end. The eager task factory changes the order of first steps and
-# nothing else, so a third of what has no policies will do for it here. `python -m proof checkpoints`
+# nothing else, so a third of what has no policies will do for it. `python -m proof checkpoints`
 # runs everything, in every way.
 SOME = [name for name, program in SCENARIOS.items() if program.policies == Policies()][::3]
 WAYS: list[tuple[str, Way]] = [

@@ -14,7 +14,7 @@ from secrets import token_hex
 from typing import Any, Final, NamedTuple
 
 from anyflight.lease import Lease, Outcome, OutcomeKind, Won
-from anyflight.lease._participation import Fetched
+from anyflight.lease._shared import Fetched
 
 from ._barring import Barring
 from ._store import StoredValue

@@ -19,9 +19,10 @@ from ._events import LeaseInstrument
 from ._hearing import Hearing, Listener
 from ._held import Holdings, held_here
 from ._outcomes import Terms
-from ._participation import Fetched, Participation, Shared
+from ._participation import Participation
 from ._requests import Requests, Unreachable
 from ._settings import Settings
+from ._shared import Fetched, Shared
 from ._statistics import Counters
 from ._store import LeaseStore, Outcome
 

@@ -16,16 +16,15 @@ A cancellation ends it in any state; what it holds, or may hold, it lets go.
 
 from __future__ import annotations
 
-__all__ = ("Participation", "Shared")
+__all__ = ("Participation",)
 
 import logging
 import math
 import random
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
-from dataclasses import dataclass
 from secrets import token_hex
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from anyio import (
     ClosedResourceError,
@@ -37,18 +36,15 @@ from anyio import (
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from anyflight._errors import shortened
-from anyflight._owner import Owner, Phase
-from anyflight._telling import Telling
+from anyflight._owner import Phase
 
 from ._errors import LeaseUnavailableError
 from ._events import LeaseEnd, LeaseEnded
-from ._hearing import Hearing
-from ._held import Held, Holdings, holding
+from ._held import Held, holding
 from ._outcomes import Terms, error_outcome, remote_error
-from ._requests import Requests, Unreachable
-from ._settings import Settings
-from ._statistics import Counters
-from ._store import Busy, Hit, LeaseStore, Outcome, OutcomeKind, Won
+from ._requests import Unreachable
+from ._shared import Fetched, Shared
+from ._store import Busy, Hit, Outcome, OutcomeKind, Won
 
 V = TypeVar("V")
 
@@ -58,33 +54,6 @@ logger = logging.getLogger("anyflight")
 #: so that they do not come all at once.
 SPREAD: Final = 1 / 4
 LOST: Final = object()
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What all calls of one lease share."""
-
-    settings: Settings
-    owner: Owner
-    store: LeaseStore
-    requests: Requests
-    hearing: Hearing
-    holdings: Holdings
-    counters: Counters
-    telling: Telling
-
-
-class Fetched(NamedTuple):
-    """What a call got.
-
-    :ivar value: the value
-    :ivar age: how many seconds ago it was stored by another; None if it is this call's own
-    :ivar fenced: whether it is this call's own, and came too late to be stored
-    """
-
-    value: Any
-    age: float | None = None
-    fenced: bool = False
 
 
 class Participation(Generic[V]):
