@@ -10,7 +10,7 @@ import random
 from collections.abc import Generator
 from contextlib import contextmanager
 from secrets import token_hex
-from typing import Protocol
+from typing import Protocol, cast
 from weakref import WeakSet
 
 from anyio import (
@@ -194,14 +194,13 @@ class Hearing:
         self._refusals += 1
         if self._refusals != 2:  # noqa: PLR2004
             return
-        while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-            error = error.exceptions[0]
+        only = _only(error)
         logger.warning(
             "%s: no subscription can be had (%s: %s); until one can, calls that wait ask again and "
             "again, and invalidations by other processes go unheard",
             self._label,
-            type(error).__qualname__,
-            error,
+            type(only).__qualname__,
+            only,
         )
 
     def _has_lasted(self) -> bool:
@@ -217,3 +216,9 @@ class Hearing:
             for listener in tuple(self.listeners):
                 listener.interrupted()
         self._tried.set()
+
+
+def _only(error: Exception) -> Exception:
+    """Return the error that is alone in a group: that there is one is no concern of the user's."""
+    inner = cast("tuple[Exception, ...]", getattr(error, "exceptions", ()))
+    return _only(inner[0]) if len(inner) == 1 else error
