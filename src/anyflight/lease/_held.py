@@ -206,6 +206,7 @@ def holding(held: Held) -> Generator[None]:
         yield
     finally:
         held.ended = True
+        held.outer = None  # or work that begins in a context of this one would lead to all before
         _flying.reset(token)
 
 
