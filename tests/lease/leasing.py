@@ -30,8 +30,8 @@ class GatedStore:
         self.before: dict[str, anyio.Event] = {}
         self.after: dict[str, anyio.Event] = {}
         #: What requests raise that do not come to the store, and those of which the answer is lost.
-        self.fails: dict[str, BaseException] = {}
-        self.loses: dict[str, BaseException] = {}
+        self.fails: dict[str, BaseException | type[BaseException]] = {}
+        self.loses: dict[str, BaseException | type[BaseException]] = {}
         #: What all of them raise, the subscription too.
         self.down: Exception | None = None
         #: Messages that are kept from being heard; None if they are not.

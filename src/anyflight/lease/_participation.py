@@ -120,7 +120,10 @@ class Participation(Generic[V]):
             finishes = True
         else:
             await checkpoint()
-        return await self._unreachable(error)
+        try:
+            return await self._unreachable(error)
+        finally:
+            del error  # whose traceback leads to this frame
 
     async def _acquire(self, token: str) -> Hit | Won | Busy:
         self._check_owner()
