@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import trio
 
-from anyflight.lease import Acquired, Busy, Hear, Outcome
+from anyflight.lease import Acquired, Busy, Hear, Notice, Outcome
 from proof.lease.history import Ask, LeaseHistory, Lived, Part
 from proof.lease.network import Network, Subscription
 
@@ -29,7 +29,7 @@ class Client:
         self._rate = process.plan.rate
         self._network = network
         self._history = history
-        self._tokens: dict[str, str] = {}
+        self._origin = ""
 
     async def check(self) -> None:
         """See :class:`LeaseStore`."""
@@ -47,7 +47,7 @@ class Client:
                     notice = subscription.inbox.popleft()
                     when = self._history.note(self._process, "hears", notice)
                     self._process.heard.append((when, notice))
-                    hear(notice)
+                    hear(self._as_sent(notice))
         finally:
             self._network.unsubscribe(subscription)
 
@@ -79,9 +79,15 @@ class Client:
         released: bool = await self._ask("release", key, token)
         return released
 
-    async def invalidate(self, key: str) -> None:
+    async def invalidate(self, key: str, origin: str) -> None:
         """See :class:`LeaseStore`."""
-        await self._ask("invalidate", key)
+        self._origin = origin
+        await self._ask("invalidate", key, origin=str(self._process))
+
+    def _as_sent(self, notice: Notice) -> Notice:
+        # What a lease calls itself is drawn; here it is the same in each run.
+        mine = notice.invalidated == str(self._process)
+        return Notice(notice.key, self._origin) if mine else notice
 
     async def read(self, key: str) -> NoReturn:
         """Raise: a lease alone does not ask this."""

@@ -71,7 +71,6 @@ def _counted(seen: LeaseEvidence, process: Lived) -> dict[str, int]:
         "uncommitted": answers["commit", "failed"],
         "renewals": sum(ask.method == "renew" for ask in asks),
         "requests": len(of_parts),
-        "reconnects": max(0, len(process.live) - 1),
     }
 
 

@@ -70,7 +70,8 @@ class LeaseEvidence:
     def waits(self, part: Part) -> list[tuple[Ask, Busy, Instant, Ask | None]]:
         """Return when a part waited: it was told so, until when, and what it asked then, if it did."""
         found: list[tuple[Ask, Busy, Instant, Ask | None]] = []
-        for ask, later in zip(part.asks, [*part.asks[1:], None], strict=True):
+        for number, ask in enumerate(part.asks, 1):
+            later = part.asks[number] if number < len(part.asks) else None
             if isinstance(ask.got, Busy):
                 began = (one.began for one in self.own(part) if one.began.tick > ask.returned.tick)
                 until = min([part.ended, *began, *([later.sent] if later else [])])

@@ -14,10 +14,10 @@ from proof.lease.ledger import Ledger
 
 def left_in(lease: Lease[str]) -> Iterator[str]:
     """Yield what is left in a lease that was closed."""
-    if lease._hearing._waiting:
-        yield f"somebody waits for messages still: {lease._hearing._waiting}"
-    if lease._holdings._held:
-        yield f"something is held still: {lease._holdings._held}"
+    if lease.core._hearing._waiting:
+        yield f"somebody waits for messages still: {lease.core._hearing._waiting}"
+    if lease.core._holdings._held:
+        yield f"something is held still: {lease.core._holdings._held}"
     now = lease.statistics()
     ways = (now.ran, now.ran_unreachable, now.ran_unshared, now.shared, now.remote_errors)
     if now.calls != sum(ways) + now.given_up or now.taking_part or now.holding:
