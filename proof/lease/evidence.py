@@ -82,19 +82,28 @@ class LeaseEvidence:
         """Return the first answer that a part got."""
         return next((ask.got for ask in part.asks if ask.got is not None), None)
 
-    def lost(self, process: Lived, when: Instant) -> bool:
-        """Whether the last that a process had of the server was that it could not be asked."""
-        last = max(
-            (
-                (ask.returned.tick, ask.failed)
-                for ask in self.history.asks
-                if ask.process is process
+    def may_have_lost(self, process: Lived, when: Instant) -> bool:
+        """Whether the last that a process had of the server may be that it could not be asked."""
+        return any(self._lost(process, when))
+
+    def has_lost(self, process: Lived, when: Instant) -> bool:
+        """Whether it certainly was."""
+        return all(self._lost(process, when))
+
+    def _lost(self, process: Lived, when: Instant) -> list[bool]:
+        """Return whether it was before this moment, and with each thing that it had in it."""
+        before, found = (0.0, False), []
+        for ask in self.history.asks:
+            if (
+                ask.process is process
                 and ask.returned.tick < when.tick
                 and (ask.failed or ask.method != "check")
-            ),
-            default=(0, False),
-        )
-        return last[1]
+            ):
+                if ask.returned.time == when.time:
+                    found.append(ask.failed)
+                else:
+                    before = max(before, (ask.returned.tick, ask.failed))
+        return [before[1], *found]
 
     def heard_invalidation(self, process: Lived, key: str, since: Instant, until: Instant) -> bool:
         """Whether a process heard of an invalidation between these, or made one."""

@@ -214,6 +214,20 @@ class LeaseHistory:
         self.lines.append((time, what))
         return Instant(len(self.lines), time)
 
+    def end(self) -> None:
+        """Take away what was written when the tasks of those were ended who had been killed."""
+        for one in (*self.calls, *self.parts):
+            if self.over.tick < one.ended.tick < FOREVER.tick:
+                one.ended, one.outcome = FOREVER, PENDING
+        for each in self.executions:
+            if self.over.tick < each.cancelled.tick:
+                each.cancelled = FOREVER
+            if self.over.tick < each.ended.tick:
+                each.ended = FOREVER
+        for ask in self.asks:
+            if self.over.tick < ask.returned.tick:
+                ask.returned, ask.failed = FOREVER, False
+
     def short(self, token: str) -> str:
         """Return what a token is called here."""
         return token and self.tokens.setdefault(token, f"t{len(self.tokens)}")

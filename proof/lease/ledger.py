@@ -63,6 +63,8 @@ class Stored:
     outcome: Outcome
     since: Instant
     until: float
+    certain: bool = True
+    """Whether the server must have known that somebody waits for it."""
     dropped: Instant = FOREVER
     """When it was dropped before that."""
 
@@ -75,6 +77,11 @@ class State:
     """Held, even if its time is over."""
     stored: Stored | None = None
     waited: bool = False
+    """Whether somebody has been told that the lease is held, since an outcome was stored."""
+    certain: bool = True
+    """Whether the server must know that: not if nothing was heard of the key for too long."""
+    kept_until: float = 0.0
+    """Until when that is known for certain: for a time to live after the lease."""
     epoch: int = 0
 
 
@@ -118,7 +125,7 @@ class Ledger:
         for state in self._states.values():
             self._end(state, when, "forgotten")
             self._drop(state, when)
-            state.waited = False
+            state.waited, state.certain = False, True
 
     def _end(self, state: State, when: Instant, how: str) -> None:
         if state.lease is not None:
@@ -133,14 +140,13 @@ class Ledger:
     def _acquire(self, ask: Ask, state: State) -> Findings:
         now, lease, stored = ask.arrived.time, state.lease, state.stored
         alive = lease is not None and lease.lasts(now)
-        usable = (
-            stored is not None
-            and stored.until > now
-            and 0 < ask.since <= stored.outcome.epoch
+        there = (
+            stored is not None and stored.until > now and 0 < ask.since <= stored.outcome.epoch
         )
+        usable = there and stored is not None and stored.certain
         match ask.answer:
             case Hit(outcome):
-                if stored is None or not usable:
+                if stored is None or not there:
                     yield 27, f"{ask} since {ask.since} was given what is not to be had: {outcome}"
                 elif (outcome.epoch, outcome.body) != (stored.outcome.epoch, stored.outcome.body):
                     yield 27, f"{ask} was given {outcome}, and stored is {stored.outcome}"
@@ -151,7 +157,7 @@ class Ledger:
                     yield 27, f"{ask} was told that a lease is held, which is not"
                 elif (epoch, remaining) != (lease.epoch, lease.until - now):
                     yield 27, f"{ask} was told of another lease than {lease}: {ask.answer}"
-                state.waited = True
+                state.waited = state.certain = True
             case Won(epoch):
                 if usable:
                     yield 29, f"{ask} won, and could have used {stored}"
@@ -161,10 +167,15 @@ class Ledger:
                     yield 27, f"{ask} won epoch {epoch} after epoch {state.epoch}"
                 if lease is not None:
                     lease.how = "expired"
-                until = now + ask.args["ttl"]
+                ttl = ask.args["ttl"]
+                until = now + ttl
                 state.lease = Leased(ask, epoch, until, extended=[(ask, until)])
                 state.epoch = epoch
-                state.waited = state.waited or ask.since > 0
+                if ask.since:
+                    state.waited = state.certain = True
+                elif now >= state.kept_until:
+                    state.certain = False
+                state.kept_until = now + 2 * ttl
                 self.leases.append(state.lease)
 
     def _renew(self, ask: Ask, state: State) -> Findings:
@@ -174,6 +185,7 @@ class Ledger:
                 yield 27, f"{ask} renewed what it does not hold: {lease}"
         elif ask.answer:
             lease.until = now + ask.args["ttl"]
+            state.kept_until = now + 2 * ask.args["ttl"]
             lease.extended.append((ask, lease.until))
         elif lease.lasts(now):
             yield 27, f"{ask} was refused, and {lease} lasts until {lease.until:g}"
@@ -189,9 +201,10 @@ class Ledger:
             self._end(state, ask.arrived, "committed")
             if state.waited:
                 self._drop(state, ask.arrived)
-                state.stored = Stored(outcome, ask.arrived, now + ask.args["keep"])
+                until = now + ask.args["keep"]
+                state.stored = Stored(outcome, ask.arrived, until, certain=state.certain)
                 self.stored.append(state.stored)
-            state.waited = False
+            state.waited, state.certain = False, True
         elif lease.lasts(now):
             yield 27, f"{ask} was refused, and {lease} lasts until {lease.until:g}"
 

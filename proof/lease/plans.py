@@ -68,6 +68,8 @@ class Invalidation:
 
     key: str = "a"
     at: float = 0.0
+    then: Call | None = None
+    """A call that is made as soon as it has returned: whoever writes wants to read that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,4 +133,5 @@ class LeaseProgram:
 
     def all_keys(self) -> list[str]:
         """Return every key that is called."""
-        return sorted({call.key for process in self.processes for call in process.calls})
+        found = {call.key for process in self.processes for call in process.calls}
+        return sorted(found | {each.key for process in self.processes for each in process.invalidations})

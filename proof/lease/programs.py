@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from typing import get_args
 
@@ -56,11 +57,11 @@ def _times(random: Random) -> Times:
 
 def _process(random: Random, keys: str, times: Times) -> Process:
     calls = random.choice((1, 1, 2, 2, 3))
-    invalidations = random.choice((0, 0, 0, 1))
+    invalidations = random.choice((0, 0, 0, 1, 2))
     return Process(
         calls=tuple(_call(random, keys, times) for _ in range(calls)),
         invalidations=tuple(
-            Invalidation(key=random.choice(keys), at=_moment(random)) for _ in range(invalidations)
+            _invalidation(random, random.choice(keys), times) for _ in range(invalidations)
         ),
         opens=random.choice((0.0, 0.0, 0.5)),
         rate=random.choice(RATES),
@@ -68,6 +69,11 @@ def _process(random: Random, keys: str, times: Times) -> Process:
         on_lost="finish" if sometimes(random, 0.2) else "cancel",
         on_unreachable="raise" if sometimes(random, 0.2) else "run",
     )
+
+
+def _invalidation(random: Random, key: str, times: Times) -> Invalidation:
+    then = replace(_call(random, key, times), at=0.0) if sometimes(random, 0.6) else None
+    return Invalidation(key=key, at=_moment(random), then=then)
 
 
 def _call(random: Random, keys: str, times: Times) -> Call:
@@ -117,7 +123,7 @@ def _troubles(random: Random, sort: str, number: int) -> list[Trouble]:
             Trouble(
                 kind=kind,
                 whom=None if server else random.randrange(number),
-                at=_moment(random) + random.choice((0.0, 1 / 128, 1 / 32)),
+                at=_moment(random),
                 lasts=random.choice((0.25, 1.0, 2.0, 5.0)),
             )
         )
@@ -125,4 +131,6 @@ def _troubles(random: Random, sort: str, number: int) -> list[Trouble]:
 
 
 def _moment(random: Random) -> float:
-    return random.choice((0.0, 0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0))
+    """Return when something is to happen: mostly at one of few moments, for things to meet."""
+    little = random.choice((0.0, 0.0, 0.0, 1 / 128, 1 / 64, 1 / 16))
+    return little + random.choice((0.0, 0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0))

@@ -58,25 +58,20 @@ def _heard(process: Lived, key: str, since: Instant, until: Instant) -> list[tup
 
 
 def whoever_waits_asks_no_more_than_is_needed(seen: LeaseEvidence) -> Findings:
-    """Check that there is a reason for each request: a wait that is over, or news."""
+    """Check that each request but the first has a reason: a wait that is over, or a message.
+
+    So one who waits makes two requests in a poll interval at most, and one for each message and
+    each end of a lease.
+    """
     for part in seen.history.parts:
-        if not part.asks:
-            continue
-        process, first, last = part.process, part.asks[0].sent, part.asks[-1].sent
-        polls = 2 * (last.time - first.time) / seen.poll(process)
-        news = len(_heard(process, part.key, first, last)) + _news(seen, part.key, first, last)
-        if len(part.asks) - 1 > polls + news + NEARLY:
-            yield 31, f"{part} asked {len(part.asks)} times in {last.time - first.time:g} s"
-
-
-def _news(seen: LeaseEvidence, key: str, since: Instant, until: Instant) -> int:
-    """Return how many leases of a key were won and renewed between these: so many may end."""
-    return sum(
-        since.tick < ask.arrived.tick < until.tick
-        for lease in seen.ledger.leases
-        if lease.key == key
-        for ask, _ in lease.extended
-    )
+        for ask, told, until, later in seen.waits(part):
+            pause = min(seen.poll(part.process) / 2, told.remaining / part.process.plan.rate)
+            if (
+                later is not None
+                and until.time < ask.returned.time + pause - NEARLY
+                and not _heard(part.process, part.key, ask.sent, until)
+            ):
+                yield 31, f"{part} asked at {ask.returned.time:g}, and at {until.time:g} again"
 
 
 def leases_are_renewed_when_it_is_time(seen: LeaseEvidence) -> Findings:
@@ -86,7 +81,11 @@ def leases_are_renewed_when_it_is_time(seen: LeaseEvidence) -> Findings:
         if ask.method in {"acquire", "renew"}:
             pause = seen.program.times.ttl / ask.process.plan.rate / 3
             before = last.get(ask.token)
-            if before is not None and ask.sent.time < before.sent.time + pause - NEARLY:
+            if (
+                before is not None
+                and ask.sent.time < before.sent.time + pause - NEARLY
+                and not ask.process.was_paused(before.sent.time - pause, before.sent.time)
+            ):
                 yield 31, f"{ask} was sent soon after {before}"
             last[ask.token] = ask
 
@@ -95,7 +94,7 @@ def a_server_that_is_lost_is_left_in_peace(seen: LeaseEvidence) -> Findings:
     """Check that no more than one call in a retry interval asks it."""
     last: dict[Lived, float] = {}
     for ask in seen.history.asks:
-        if ask.method != "acquire" or not seen.lost(ask.process, ask.sent):
+        if ask.method != "acquire" or not seen.has_lost(ask.process, ask.sent):
             continue
         before = last.get(ask.process)
         pause = seen.retry(ask.process)
@@ -120,7 +119,7 @@ def _takeover(seen: LeaseEvidence, lease: Leased, part: Part) -> Findings:
         if not (ask.returned.time <= end <= until.time and process.stood(end, last)):
             continue
         if later is None:
-            if part.outcome is CANCELLED or seen.lost(process, until):
+            if part.outcome is CANCELLED or seen.may_have_lost(process, until):
                 continue
         elif later.arrived is FOREVER:
             continue

@@ -34,18 +34,19 @@ def executions_overlap_only_for_a_reason(seen: LeaseEvidence) -> Findings:
     for one in under:
         for other in under:
             if one.key == other.key and one.began.tick < other.began.tick < one.told.tick:
-                first, second = seen.lease_of(one), seen.lease_of(other)
-                if first and second and not _may_overlap(seen, one, first, second):
-                    yield 28, f"{other} ({second}) began while {one} ({first}) went on"
+                leases = seen.lease_of(one), seen.lease_of(other)
+                if not any(lease is None or _is_no_more(seen, lease, other) for lease in leases):
+                    yield 28, f"{other} ({leases[1]}) began while {one} ({leases[0]}) went on"
 
 
-def _may_overlap(seen: LeaseEvidence, one: Executed, first: Leased, second: Leased) -> bool:
-    forgotten = any(first.won.tick < when.tick < second.won.tick for when in seen.ledger.forgotten)
+def _is_no_more(seen: LeaseEvidence, lease: Leased, other: Executed) -> bool:
+    """Whether a lease may have ended without its process knowing, when something else began."""
+    process, won = lease.ask.process, lease.won
     return (
-        forgotten
-        or first.how == "invalidated"
-        or one.process.plan.on_lost == "finish"
-        or one.process.was_paused(first.won.time, second.won.time)
+        any(won.tick < when.tick < other.began.tick for when in seen.ledger.forgotten)
+        or lease.how == "invalidated"
+        or process.plan.on_lost == "finish"
+        or process.was_paused(won.time, other.began.time)
     )
 
 
@@ -58,7 +59,7 @@ def work_runs_without_a_lease_only_for_a_reason(seen: LeaseEvidence) -> Findings
         if before and isinstance(before[-1].got, Hit):
             if not _useless(seen, before[-1].got):
                 yield 29, f"{one} began, and {before[-1]} was answered with {before[-1].got}"
-        elif not (before and before[-1].failed) and not seen.lost(one.process, one.began):
+        elif not (before and before[-1].failed) and not seen.may_have_lost(one.process, one.began):
             yield 29, f"{one} began without a lease, and {one.process} could ask for it"
 
 
@@ -76,7 +77,7 @@ def an_unreachable_server_is_an_error_only_where_that_was_asked_for(seen: LeaseE
             failed = bool(part.asks) and part.asks[-1].failed
             if part.process.plan.on_unreachable == "run":
                 yield 29, f"{part} was raised {part.outcome!r}, which was not asked for"
-            elif not failed and not seen.lost(part.process, part.ended):
+            elif not failed and not seen.may_have_lost(part.process, part.ended):
                 yield 29, f"{part} was raised {part.outcome!r} without a reason"
     for each in seen.history.invalidations:
         if each.error is not None and not isinstance(each.error, LeaseUnavailableError):

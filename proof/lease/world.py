@@ -89,6 +89,7 @@ class LeaseWorld:
                 history.over = history.note("all processes are gone")
                 await self._look_at_what_is_left()
                 self._bury(nursery)
+        history.end()
         return history
 
     async def _look_at_what_is_left(self) -> None:
@@ -190,7 +191,7 @@ class LeaseWorld:
                     for call in plan.calls:
                         calls.start_soon(self._call, process, subject, call)
                     for invalidation in plan.invalidations:
-                        calls.start_soon(self._invalidate, process, lease, invalidation)
+                        calls.start_soon(self._write, process, lease, subject, invalidation)
         if process.killed is FOREVER:
             process.statistics = lease.statistics()
             history.remarks.extend((32, text) for text in left_in(lease))
@@ -241,7 +242,9 @@ class LeaseWorld:
             finally:
                 call.ended = history.note(call, "gets", call.outcome)
 
-    async def _invalidate(self, process: Lived, lease: WatchedLease, plan: Invalidation) -> None:
+    async def _write(
+        self, process: Lived, lease: WatchedLease, subject: Any, plan: Invalidation
+    ) -> None:
         history = self.history
         await trio.sleep(plan.at)
         made = history.note(process, "invalidates", plan.key)
@@ -254,3 +257,5 @@ class LeaseWorld:
             record.error = exc
         finally:
             record.ended = history.note("an invalidation of", process, "ends")
+        if plan.then is not None:
+            await self._call(process, subject, plan.then)
