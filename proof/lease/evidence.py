@@ -67,6 +67,15 @@ class LeaseEvidence:
         """Return the lease under which something was executed."""
         return self.ledger.of_epoch(one.key, one.epoch) if one.epoch else None
 
+    def may_outlast(self, lease: Leased) -> bool:
+        """Whether work goes on though its lease is lost: where that was asked for, or once again.
+
+        Work that was cancelled with one lease is let finish with the next.
+        """
+        part = lease.ask.part
+        first = next((each for each in self.ledger.leases if each.ask.part is part), None)
+        return lease.ask.process.plan.on_lost == "finish" or first is not lease
+
     def waits(self, part: Part) -> list[tuple[Ask, Busy, Instant, Ask | None]]:
         """Return when a part waited: it was told so, until when, and what it asked then, if it did."""
         found: list[tuple[Ask, Busy, Instant, Ask | None]] = []

@@ -13,7 +13,7 @@ def work_is_told_to_stop_before_its_lease_ends(seen: LeaseEvidence) -> Findings:
     """Check that none goes on when the time is over for which its lease was known to last."""
     for one in seen.history.executions:
         lease = seen.lease_of(one)
-        if lease is None or one.process.plan.on_lost == "finish":
+        if lease is None or seen.may_outlast(lease):
             continue
         end = max(
             until
@@ -45,7 +45,7 @@ def _is_no_more(seen: LeaseEvidence, lease: Leased, other: Executed) -> bool:
     return (
         any(won.tick < when.tick < other.began.tick for when in seen.ledger.forgotten)
         or lease.how == "invalidated"
-        or process.plan.on_lost == "finish"
+        or seen.may_outlast(lease)
         or process.was_paused(won.time, other.began.time)
     )
 
