@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Hearing", "Listener")
+__all__ = ("Hearing", "Listener", "News")
 
 import logging
 import math
@@ -45,6 +45,20 @@ class Listener(Protocol):
         """Take note that invalidations may have gone unheard."""
 
 
+class News:
+    """What is heard of a key while somebody asks about it, or waits.
+
+    :ivar event: set by the next message
+    :ivar invalidated: whether the key has been invalidated meanwhile, as far as is known here
+    """
+
+    __slots__ = ("event", "invalidated")
+
+    def __init__(self) -> None:
+        self.event = Event()
+        self.invalidated = False
+
+
 class Hearing:
     """Keeps the subscription, and hands on what it brings.
 
@@ -82,8 +96,8 @@ class Hearing:
         self._store = store
         self._requests = requests
         self._counters = counters
-        #: The events of those who wait for news of a key.
-        self._waiting: dict[str, set[Event]] = {}
+        #: Of each key, what those are told of who ask or wait.
+        self._waiting: dict[str, set[News]] = {}
         #: They stay here as long as they live: for who is closed, what it hears is of no account.
         self.listeners: WeakSet[Listener] = WeakSet()
         #: Whose invalidations are told of without a message.
@@ -97,25 +111,25 @@ class Hearing:
         self._refusal: LeaseConfigurationError | None = None
 
     @contextmanager
-    def news(self, name: str) -> Generator[Event]:
-        """Give an event that is set by the next message about a key.
+    def news(self, name: str) -> Generator[News]:
+        """Give what is heard of a key from now on, until the block is left.
 
         To be had before the server is asked, so that what it says afterwards is not missed.
         """
-        event = Event()
+        news = News()
         waiting = self._waiting.setdefault(name, set())
-        waiting.add(event)
+        waiting.add(news)
         try:
-            yield event
+            yield news
         finally:
-            waiting.discard(event)
+            waiting.discard(news)
             if not waiting:
                 self._waiting.pop(name, None)
 
     def hear(self, notice: Notice) -> None:
         """Wake who waits for the key, and tell who wants to know of invalidations."""
-        for event in self._waiting.get(notice.key, ()):
-            event.set()
+        for news in self._waiting.get(notice.key, ()):
+            news.event.set()
         if notice.invalidated and notice.invalidated != self.origin:
             self.tell(notice.key)
 
@@ -126,7 +140,9 @@ class Hearing:
                 event.set()
 
     def tell(self, name: str) -> None:
-        """Tell the listeners of an invalidation."""
+        """Tell the listeners of an invalidation, and those who ask or wait."""
+        for news in self._waiting.get(name, ()):
+            news.invalidated = True
         for listener in tuple(self.listeners):
             listener.invalidated(name)
 

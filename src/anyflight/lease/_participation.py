@@ -107,9 +107,12 @@ class Participation(Generic[V]):
                 if isinstance(answer, Busy):
                     # A fresh call may not use what was begun before it.
                     self._since = self._since or answer.epoch + self._fresh
-                    await self._wait(news, answer.remaining)
+                    await self._wait(news.event, answer.remaining)
                     continue
             if isinstance(answer, Hit):
+                if news.invalidated:
+                    # Who has joined this call's flight since then may not be given what is older.
+                    continue
                 return await self._use(answer.outcome)
             self._since = self._since or answer.epoch
             self._shared.counters.won += 1

@@ -1,0 +1,261 @@
+"""Plays a program: processes, their calls, and what befalls them, in one event loop."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from functools import partial
+from random import Random
+from typing import Any
+
+import trio
+
+from anyflight import Coalescer
+from anyflight.lease import Lease
+from proof.history import CANCELLED, FOREVER, Instant
+from proof.lease.client import Client, taking_part
+from proof.lease.freezer import Freezer, living_in
+from proof.lease.history import Called, Invalidated, LeaseHistory, Lived, Part
+from proof.lease.leftovers import left_in, left_on_the_server, use_again
+from proof.lease.network import Network
+from proof.lease.plans import Call, Invalidation, LeaseProgram, Process, Trouble
+from proof.lease.work import LARGEST, WorkCodec, perform
+
+PATIENCE = 300.0
+"""Seconds after which whoever still waits hangs. No program takes a tenth of that."""
+
+
+class WatchedLease(Lease[str]):
+    """A lease that writes down when its calls are made, and what becomes of them."""
+
+    history: LeaseHistory
+
+    async def execute(self, key: str, func: Any, *args: Any, fresh: bool = False) -> Any:
+        """See :class:`Lease`."""
+        history, process = self.history, living_in.get()
+        assert process is not None
+        part = Part(len(history.parts), process, key, fresh, began=history.note())
+        history.parts.append(part)
+        token = taking_part.set(part)
+        try:
+            part.outcome = await super().execute(key, func, *args, fresh=fresh)
+        except Exception as exc:
+            part.outcome = exc
+            raise
+        except trio.Cancelled:
+            part.outcome = CANCELLED
+            raise
+        else:
+            return part.outcome
+        finally:
+            taking_part.reset(token)
+            part.ended = history.note(part, "of", process, "ends with", part.outcome)
+
+
+class LeaseWorld:
+    """The processes of a program, their network, and their history."""
+
+    def __init__(self, program: LeaseProgram) -> None:
+        self.program = program
+        self.history = LeaseHistory()
+        self.freezer = Freezer()
+        self.network: Network
+        self._scopes: dict[Lived, trio.CancelScope] = {}
+        self._living: set[Lived] = set()
+        self._over: trio.Event
+
+    async def play(self) -> LeaseHistory:
+        """Run the program to its end, whatever that is."""
+        history, program = self.history, self.program
+        history.clock = trio.current_time
+        with self._luck():
+            self._over = trio.Event()
+            self.network = Network(program.net, Random(f"network {program.luck}"), history)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.network.agenda.keep)
+                self._plan_troubles()
+                for plan in program.processes:
+                    process = Lived(len(history.processes), plan)
+                    history.processes.append(process)
+                    self._living.add(process)
+                    self._scopes[process] = trio.CancelScope()
+                    nursery.start_soon(self._live, process)
+                with trio.move_on_after(PATIENCE) as patience:
+                    await self._over.wait()
+                if patience.cancelled_caught:
+                    history.remark(25, "somebody waits for ever")
+                history.over = history.note("all processes are gone")
+                await self._look_at_what_is_left()
+                self._bury(nursery)
+        history.end()
+        return history
+
+    async def _look_at_what_is_left(self) -> None:
+        history, times = self.history, self.program.times
+        # Until all has expired, were it asked for now, and what is on its way has arrived.
+        await trio.sleep(2 * self.program.net.slowest + times.ttl + times.outcome_ttl + 1)
+        history.remarks.extend((32, text) for text in left_on_the_server(history))
+        await use_again(self.network.server.store, self.program.all_keys(), history)
+
+    def _bury(self, nursery: trio.Nursery) -> None:
+        """Let the tasks end of those who were killed."""
+        self.network.is_closed = True
+        nursery.cancel_scope.cancel()
+        for process in self.history.processes:
+            self.freezer.thaw(process)
+
+    @contextmanager
+    def _luck(self) -> Iterator[None]:
+        """Let leases draw what the seed decides, and write no log meanwhile."""
+        logger = logging.getLogger("anyflight")
+        state, disabled = random.getstate(), logger.disabled
+        random.seed(f"lease {self.program.luck}")
+        logger.disabled = True
+        try:
+            yield
+        finally:
+            random.setstate(state)
+            logger.disabled = disabled
+
+    # What befalls
+
+    def _plan_troubles(self) -> None:
+        for trouble in self.program.troubles:
+            # A program that is made smaller may have less processes.
+            if trouble.whom is None or trouble.whom < len(self.program.processes):
+                self.network.agenda.at(trouble.at, partial(self._befall, trouble))
+
+    def _befall(self, trouble: Trouble) -> None:
+        history, network = self.history, self.network
+        process = None if trouble.whom is None else history.processes[trouble.whom]
+        if process is not None and process not in self._living:
+            return
+        when = history.note(trouble.kind, process or "the server", f"for {trouble.lasts:g} s")
+        link, until = network.link(process), when.time + trouble.lasts
+        match trouble.kind:
+            case "kill" if process is not None:
+                process.killed = when
+                self.freezer.freeze(process)
+                network.drop(process)
+                self._is_gone(process)
+            case "pause" if process is not None:
+                self._pause(process, when, until)
+            case "stop" if process is not None:
+                process.stopped = when
+                self._scopes[process].cancel()
+            case "deafen":
+                link.deaf = max(link.deaf, until)
+            case "silence":
+                link.silent = max(link.silent, until)
+            case "drop":
+                network.drop(process)
+            case "refuse":
+                link.refused = max(link.refused, until)
+                network.break_off(process)
+            case "restart":
+                link.refused = max(link.refused, until)
+                network.break_off(None)
+                network.server.lose_memory()
+            case _:
+                network.server.lose_memory()
+
+    def _pause(self, process: Lived, when: Instant, until: float) -> None:
+        if process.was_paused(when.time, when.time):
+            return
+        process.paused.append((when, Instant(when.tick, until)))
+        self.freezer.freeze(process)
+        self.network.agenda.at(until, partial(self._go_on, process))
+
+    def _go_on(self, process: Lived) -> None:
+        if process in self._living:
+            began, _ = process.paused[-1]
+            process.paused[-1] = began, self.history.note(process, "goes on")
+            self.freezer.thaw(process)
+
+    # The processes
+
+    async def _live(self, process: Lived) -> None:
+        living_in.set(process)
+        plan, history, lease = process.plan, self.history, self._lease(process)
+        with self._scopes[process]:
+            await trio.sleep(plan.opens)
+            async with AsyncExitStack() as stack:
+                subject: Any = await stack.enter_async_context(lease)
+                if plan.coalesces:
+                    subject = await stack.enter_async_context(
+                        Coalescer[str, Any](across=lease, name=str(process))
+                    )
+                async with trio.open_nursery() as calls:
+                    for call in plan.calls:
+                        calls.start_soon(self._call, process, subject, call)
+                    for invalidation in plan.invalidations:
+                        calls.start_soon(self._write, process, lease, subject, invalidation)
+        if process.killed is FOREVER:
+            process.statistics = lease.statistics()
+            history.remarks.extend((32, text) for text in left_in(lease))
+        process.left = self.history.note(process, "ends")
+        self._is_gone(process)
+
+    def _is_gone(self, process: Lived) -> None:
+        self._living.discard(process)
+        if not self._living:
+            self._over.set()
+
+    def _lease(self, process: Lived) -> WatchedLease:
+        plan, times = process.plan, self.program.times
+        lease = WatchedLease(
+            Client(process, self.network, self.history),
+            name=str(process),
+            ttl=times.ttl / plan.rate,
+            poll_interval=times.poll_interval / plan.rate,
+            outcome_ttl=times.outcome_ttl / plan.rate,
+            request_timeout=times.request_timeout / plan.rate,
+            retry_interval=times.retry_interval / plan.rate,
+            max_value_bytes=LARGEST,
+            codec=WorkCodec(),
+            on_lost=plan.on_lost,
+            on_unreachable=plan.on_unreachable,
+        )
+        lease.history = self.history
+        return lease
+
+    async def _call(self, process: Lived, subject: Any, plan: Call) -> None:
+        history = self.history
+        await trio.sleep(plan.at)
+        with trio.CancelScope() as scope:
+            made = history.note("call", len(history.calls), "of", process, plan)
+            call = Called(len(history.calls), plan, process, made)
+            history.calls.append(call)
+            if plan.cancel is not None:
+                scope.deadline = call.cancelled = call.made.time + plan.cancel
+            try:
+                call.outcome = await subject.execute(
+                    plan.key, perform, plan.work, history, fresh=plan.fresh
+                )
+            except Exception as exc:
+                call.outcome = exc
+            except trio.Cancelled:
+                call.outcome = CANCELLED
+                raise
+            finally:
+                call.ended = history.note(call, "gets", call.outcome)
+
+    async def _write(
+        self, process: Lived, lease: WatchedLease, subject: Any, plan: Invalidation
+    ) -> None:
+        history = self.history
+        await trio.sleep(plan.at)
+        made = history.note(process, "invalidates", plan.key)
+        record = Invalidated(plan.key, process, made)
+        history.invalidations.append(record)
+        try:
+            await lease.invalidate(plan.key)
+            record.done = True
+        except Exception as exc:
+            record.error = exc
+        finally:
+            record.ended = history.note("an invalidation of", process, "ends")
+        if plan.then is not None:
+            await self._call(process, subject, plan.then)
