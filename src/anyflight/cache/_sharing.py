@@ -82,10 +82,12 @@ class Sharing(Loading):
         reading = first.generations.take(key, None, first.now())
         run = Run(key, source, first, self._tier)
         try:
-            found = await self._read(key, reading, draw)
+            # If it may not, nothing will do that was stored before, nor what has begun.
+            fresh = not self._tier.may_be_read(key)
+            found = 0 if fresh else await self._read(key, reading, draw)
             if isinstance(found, StoredValue):
                 return found.value
-            fetched = await self._tier.load(key, run.work, since=found, fresh=not found)
+            fetched = await self._tier.load(key, run.work, since=found, fresh=fresh)
             stored: StoredValue[Any] = fetched.value
             if fetched.age is not None:
                 first.counters.store_hits += 1
@@ -112,13 +114,14 @@ class Sharing(Loading):
     async def _read(
         self, key: Hashable, reading: Ticket, draw: float | None
     ) -> StoredValue[Any] | int:
-        """Return what is stored if it will do, else the lowest epoch that will; 0: none yet."""
-        if not self._tier.may_be_read(key):
-            return 0
+        """Return what is stored if it will do, else the lowest epoch whose outcome will.
+
+        0 if nobody knows what is stored: then only the outcome of one that runs will do.
+        """
         stored = await self._tier.read(key)
         await checkpoint_if_cancelled()  # as in `Loading.find`
         if stored is None:
-            return 1
+            return 0
         if stored.value is None or not self._will_do(reading, stored.value, draw):
             return stored.epoch + 1
         self._first.counters.store_hits += 1
