@@ -48,10 +48,13 @@ class Hearing:
         """
         self._core.check_open()
         self._core.listeners.add(self)
+
+    def close(self) -> None:
+        """Know nothing any more: nothing is kept."""
         self._keys.clear()
 
     def know(self, key: Hashable) -> None:
-        """Note the name of a key, before anything is kept for it."""
+        """Note the name of a key, together with a ticket to keep something for it."""
         if self._core.names_are_keys:
             return
         self._keys[self._core.name_of(key)] = key

@@ -195,6 +195,8 @@ class ReadThroughCache(Writing[K, V]):
         finally:
             self._first.close()
             self._loaders.clear()
+            if self._hearing is not None:
+                self._hearing.close()
             del exc_val, exc_tb  # whose frames may lead here
 
     async def get(

@@ -27,13 +27,16 @@ MISSING = f"{MissingKeyError.__module__.partition('.')[0]}.{MissingKeyError.__qu
 class Run:
     """The work of one flight, if it is run here; perhaps more than once, if a lease is lost."""
 
-    __slots__ = ("_first", "_key", "_source", "_tier", "tags", "ticket")
+    __slots__ = ("_first", "_hearing", "_key", "_source", "_tier", "tags", "ticket")
 
-    def __init__(self, key: Hashable, source: Source, first: FirstTier, tier: SharedTier) -> None:
+    def __init__(
+        self, key: Hashable, source: Source, first: FirstTier, tier: SharedTier, hearing: Hearing
+    ) -> None:
         self._key = key
         self._source = source
         self._first = first
         self._tier = tier
+        self._hearing = hearing
         self.tags: Tags = source[2]
         #: The right to fill memory with what the last run brings.
         self.ticket: Ticket | None = None
@@ -43,6 +46,7 @@ class Run:
         first = self._first
         self.end()
         await self._tag()
+        self._hearing.know(self._key)  # it need not be known any more, if it was invalidated
         began = first.now()
         self.ticket = first.generations.take(self._key, self.tags, began)
         value = await called(self._source)
@@ -80,7 +84,7 @@ class Sharing(Loading):
         self._hearing.know(key)
         # For what others have loaded; what is loaded here has a ticket of its own.
         reading = first.generations.take(key, None, first.now())
-        run = Run(key, source, first, self._tier)
+        run = Run(key, source, first, self._tier, self._hearing)
         try:
             # If it may not, nothing will do that was stored before, nor what has begun.
             fresh = not self._tier.may_be_read(key)
@@ -133,9 +137,9 @@ class Sharing(Loading):
         If work has begun meanwhile that may have seen what the user wrote, its value is stored.
         """
         first, tier = self._first, self._tier
-        self._hearing.know(key)
         with tier.unread(key):
             await tier.delete(key)
+            self._hearing.know(key)
             ticket = first.generations.take(key, stored.tags, first.now())
             try:
                 if await tier.store(key, stored):
