@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import anyio
 import pytest
 
-from anyflight import ReadThroughCache
+from anyflight import BatchLoader, ReadThroughCache
 from tests.cache.fleet import Member, fleet
 from tests.cache.getting import Source, fill, start_call, start_get
 from tests.support import settle
@@ -108,6 +109,35 @@ async def test_a_cache_that_is_closed_knows_none() -> None:
                 assert cache._hearing._keys == {"1": 1}
             assert cache._hearing._keys == {}
             await one.cache.invalidate(1)  # and hears it no more
+
+
+async def test_what_a_loader_loads_for_others_is_not_joined_after_an_invalidation() -> None:
+    go, database = anyio.Event(), "old"
+
+    async def load_batch(keys: list[Any]) -> dict[Any, str]:
+        found = dict.fromkeys(keys, database)
+        await go.wait()
+        return found
+
+    def encode(key: int) -> str:
+        return f"{key:d}"
+
+    loader = BatchLoader[Any, str](load_batch)
+    async with (
+        fleet(2, lease={"encode_key": encode}) as (one, two),
+        loader,
+        anyio.create_task_group() as tasks,
+    ):
+        assert await one.cache.get_many([], loader) == {}
+        for key in (1, 2, "no key of the cache"):
+            await start_call(tasks, partial(loader.load, key))
+        database = "new"
+        await two.cache.invalidate(1)
+        many = await start_call(tasks, lambda: one.cache.get_many([1, 2], loader))
+        go.set()
+        await settle()
+        assert many.value == {1: "new", 2: "old"}
+        assert one.peek(1) == "new"
 
 
 async def test_an_encoder_that_fails_is_raised_and_nothing_is_left() -> None:

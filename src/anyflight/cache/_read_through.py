@@ -163,7 +163,7 @@ class ReadThroughCache(Writing[K, V]):
         label = self._owner.label
         first = self._first = FirstTier(self._memory, lifetimes, counters)
         second, loading, self._hearing = tiers(
-            store, across, first, label, self._forget, self._forget_all
+            store, across, first, label, self._forget, self._forget_all, self._loading_now
         )
         self._second, self._loading = second, loading
         self._answers = Answers(first, self._flights, loading)
