@@ -1,13 +1,14 @@
-"""A clock that the test moves, for a cache and for its flights."""
+"""A clock that the test moves, for a cache, for its flights, and for what they go through."""
 
 from __future__ import annotations
 
 import pytest
 
+from tests.lease.conftest import clock as lease_clock
 from tests.support import HandClock
 from tests.support import clock as flights_clock
 
-__all__ = ("clock", "flights_clock")
+__all__ = ("across_clock", "clock", "flights_clock", "lease_clock")
 
 
 @pytest.fixture
@@ -17,3 +18,10 @@ def clock(flights_clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> HandCloc
     move_on_after = flights_clock.move_on_after
     monkeypatch.setattr("anyflight.cache._second_tier.move_on_after", move_on_after)
     return flights_clock
+
+
+@pytest.fixture
+def across_clock(clock: HandClock, lease_clock: HandClock) -> HandClock:
+    """Let caches, their leases and the store between them go by one clock."""
+    assert clock is lease_clock
+    return clock

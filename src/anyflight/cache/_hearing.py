@@ -4,7 +4,8 @@ from __future__ import annotations
 
 __all__ = ("Hearing",)
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 from anyflight.lease import Lease
@@ -22,9 +23,19 @@ class Hearing:
 
     :param forget: forgets what this process keeps for a key
     :param forget_all: forgets everything
+    :param loading: says for which keys loaders are at work, for whomever
     """
 
-    __slots__ = ("__weakref__", "_core", "_first", "_forget", "_forget_all", "_keys", "_most")
+    __slots__ = (
+        "__weakref__",
+        "_core",
+        "_first",
+        "_forget",
+        "_forget_all",
+        "_keys",
+        "_loading",
+        "_most",
+    )
 
     def __init__(
         self,
@@ -32,11 +43,13 @@ class Hearing:
         first: FirstTier,
         forget: Callable[[Any], None],
         forget_all: Callable[[], None],
+        loading: Callable[[], Iterable[Any]],
     ) -> None:
         self._core = lease.core
         self._first = first
         self._forget = forget
         self._forget_all = forget_all
+        self._loading = loading
         self._keys: dict[str, Hashable] = {}
         #: How many names there may be before it is worth looking which are needed.
         self._most = FEW
@@ -48,10 +61,13 @@ class Hearing:
         """
         self._core.check_open()
         self._core.listeners.add(self)
+
+    def close(self) -> None:
+        """Know nothing any more: nothing is kept."""
         self._keys.clear()
 
     def know(self, key: Hashable) -> None:
-        """Note the name of a key, before anything is kept for it."""
+        """Note the name of a key, together with a ticket to keep something for it."""
         if self._core.names_are_keys:
             return
         self._keys[self._core.name_of(key)] = key
@@ -70,6 +86,11 @@ class Hearing:
             self._forget(name)
         elif name in self._keys:
             self._forget(self._keys[name])
+        else:  # nothing is kept for it; but what is being loaded shall not be joined
+            for key in self._loading():
+                with suppress(Exception):  # of the encoder: it may be no key of this cache
+                    if self._core.name_of(key) == name:
+                        self._forget(key)
 
     def interrupted(self) -> None:
         """Forget everything: who knows what has been invalidated meanwhile."""

@@ -163,7 +163,7 @@ class ReadThroughCache(Writing[K, V]):
         label = self._owner.label
         first = self._first = FirstTier(self._memory, lifetimes, counters)
         second, loading, self._hearing = tiers(
-            store, across, first, label, self._forget, self._forget_all
+            store, across, first, label, self._forget, self._forget_all, self._loading_now
         )
         self._second, self._loading = second, loading
         self._answers = Answers(first, self._flights, loading)
@@ -195,6 +195,8 @@ class ReadThroughCache(Writing[K, V]):
         finally:
             self._first.close()
             self._loaders.clear()
+            if self._hearing is not None:
+                self._hearing.close()
             del exc_val, exc_tb  # whose frames may lead here
 
     async def get(

@@ -13,7 +13,7 @@ from dataclasses import replace
 from secrets import token_hex
 from typing import Any, Final, NamedTuple
 
-from anyflight.lease import Lease, Outcome, OutcomeKind, Won
+from anyflight.lease import Lease, LeaseUnavailableError, Outcome, OutcomeKind, Won
 from anyflight.lease._shared import Fetched
 
 from ._barring import Barring
@@ -25,7 +25,7 @@ SHORTLY: Final = 1
 
 
 class Stored(NamedTuple):
-    """What is stored for a key: an epoch, and its value if that can be had."""
+    """What is stored for a key: an epoch, 0 if nothing is, and its value if that can be had."""
 
     epoch: int
     value: StoredValue[Any] | None
@@ -47,10 +47,13 @@ class SharedTier(Barring):
         )
 
     async def read(self, key: Hashable) -> Stored | None:
-        """Return what is stored, if anything, and if the server can say."""
-        outcome = await self._core.read(key)
-        if outcome is None:
+        """Return what is stored; None if the server cannot be asked."""
+        try:
+            outcome = await self._core.read(key)
+        except LeaseUnavailableError:
             return None
+        if outcome is None:
+            return Stored(0, None)
         if outcome.kind is not OutcomeKind.VALUE:
             return Stored(outcome.epoch, None)
         try:

@@ -27,13 +27,16 @@ MISSING = f"{MissingKeyError.__module__.partition('.')[0]}.{MissingKeyError.__qu
 class Run:
     """The work of one flight, if it is run here; perhaps more than once, if a lease is lost."""
 
-    __slots__ = ("_first", "_key", "_source", "_tier", "tags", "ticket")
+    __slots__ = ("_first", "_hearing", "_key", "_source", "_tier", "tags", "ticket")
 
-    def __init__(self, key: Hashable, source: Source, first: FirstTier, tier: SharedTier) -> None:
+    def __init__(
+        self, key: Hashable, source: Source, first: FirstTier, tier: SharedTier, hearing: Hearing
+    ) -> None:
         self._key = key
         self._source = source
         self._first = first
         self._tier = tier
+        self._hearing = hearing
         self.tags: Tags = source[2]
         #: The right to fill memory with what the last run brings.
         self.ticket: Ticket | None = None
@@ -43,6 +46,7 @@ class Run:
         first = self._first
         self.end()
         await self._tag()
+        self._hearing.know(self._key)  # it need not be known any more, if it was invalidated
         began = first.now()
         self.ticket = first.generations.take(self._key, self.tags, began)
         value = await called(self._source)
@@ -80,12 +84,14 @@ class Sharing(Loading):
         self._hearing.know(key)
         # For what others have loaded; what is loaded here has a ticket of its own.
         reading = first.generations.take(key, None, first.now())
-        run = Run(key, source, first, self._tier)
+        run = Run(key, source, first, self._tier, self._hearing)
         try:
-            found = await self._read(key, reading, draw)
+            # If it may not, nothing will do that was stored before, nor what has begun.
+            fresh = not self._tier.may_be_read(key)
+            found = 0 if fresh else await self._read(key, reading, draw)
             if isinstance(found, StoredValue):
                 return found.value
-            fetched = await self._tier.load(key, run.work, since=found, fresh=not found)
+            fetched = await self._tier.load(key, run.work, since=found, fresh=fresh)
             stored: StoredValue[Any] = fetched.value
             if fetched.age is not None:
                 first.counters.store_hits += 1
@@ -112,13 +118,14 @@ class Sharing(Loading):
     async def _read(
         self, key: Hashable, reading: Ticket, draw: float | None
     ) -> StoredValue[Any] | int:
-        """Return what is stored if it will do, else the lowest epoch that will; 0: none yet."""
-        if not self._tier.may_be_read(key):
-            return 0
+        """Return what is stored if it will do, else the lowest epoch whose outcome will.
+
+        0 if nobody knows what is stored: then only the outcome of one that runs will do.
+        """
         stored = await self._tier.read(key)
         await checkpoint_if_cancelled()  # as in `Loading.find`
         if stored is None:
-            return 1
+            return 0
         if stored.value is None or not self._will_do(reading, stored.value, draw):
             return stored.epoch + 1
         self._first.counters.store_hits += 1
@@ -130,9 +137,9 @@ class Sharing(Loading):
         If work has begun meanwhile that may have seen what the user wrote, its value is stored.
         """
         first, tier = self._first, self._tier
-        self._hearing.know(key)
         with tier.unread(key):
             await tier.delete(key)
+            self._hearing.know(key)
             ticket = first.generations.take(key, stored.tags, first.now())
             try:
                 if await tier.store(key, stored):

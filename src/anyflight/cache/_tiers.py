@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ("Tiers", "tiers")
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from anyflight.lease import Lease
@@ -33,11 +33,13 @@ def tiers(  # noqa: PLR0913, PLR0917 - called once
     label: str,
     forget: Callable[[Any], None],
     forget_all: Callable[[], None],
+    loading: Callable[[], Iterable[Any]],
 ) -> Tiers:
     """Return what stands behind the first tier.
 
     :param forget: forgets what this process keeps for a key
     :param forget_all: forgets everything
+    :param loading: says for which keys loaders are at work
     """
     if across is None:
         second = None if store is None else SecondTier(store, label, first.counters)
@@ -45,5 +47,5 @@ def tiers(  # noqa: PLR0913, PLR0917 - called once
     if store is not None:
         raise ValueError("give a cache either a store or across, which has a store of its own")
     shared = SharedTier(across, first.lifetimes.keep)
-    hearing = Hearing(across, first, forget, forget_all)
+    hearing = Hearing(across, first, forget, forget_all, loading)
     return Tiers(shared, Sharing(first, shared, hearing, label), hearing)

@@ -184,13 +184,13 @@ class Core:
         raise DeadlockError(message, key, (*chain, key))
 
     async def read(self, key: Hashable) -> Outcome | None:
-        """Return the outcome that is stored for a key; None also if the server cannot be asked."""
+        """Return the outcome that is stored for a key, if there is one.
+
+        :raises LeaseUnavailableError: if the server cannot be asked, or is to be left in peace
+        """
         if not self._requests.may_begin():
-            return None
-        try:
-            return await self._requests.ask(self._store.read(self.name_of(key)))
-        except Unreachable:
-            return None
+            raise _unavailable(key)
+        return await self.ask(self._store.read(self.name_of(key)), key)
 
     async def invalidate(self, key: Hashable) -> None:
         """Do as `Lease.invalidate`; those here are told at the end."""
@@ -212,8 +212,7 @@ class Core:
         try:
             return await self._requests.ask(request)
         except Unreachable as exc:
-            text = f"the server could not be asked about {shortened(key)}"
-            raise LeaseUnavailableError(text, key) from exc.__cause__
+            raise _unavailable(key) from exc.__cause__
 
     @property
     def store(self) -> LeaseStore:
@@ -255,3 +254,7 @@ class Core:
             )
         kind = type(name).__qualname__
         raise TypeError(f"encode_key must return a string, not an object of type {kind}")
+
+
+def _unavailable(key: Hashable) -> LeaseUnavailableError:
+    return LeaseUnavailableError(f"the server could not be asked about {shortened(key)}", key)

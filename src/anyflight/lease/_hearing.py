@@ -160,6 +160,7 @@ class Hearing:
         """
         with move_on_after(self._settings.request_timeout):
             await self._tried.wait()
+        self._tried.set()  # if it is live later, there was a time without
         if self._refusal is not None:
             raise self._refusal
 
