@@ -155,3 +155,10 @@ def service(session: nox.Session) -> None:
     """Serve the example over HTTP on a PostgreSQL of its own, until Ctrl-C."""
     _install_wheel(session, "servers")
     session.run("python", "-m", "examples.user_service", *session.posargs)
+
+
+@nox.session(python=NEWEST)
+def two_processes(session: nox.Session) -> None:
+    """Let two processes share executions over a Valkey of their own, and kill one of them."""
+    _install_wheel(session, "servers")
+    session.run("python", "-m", "examples.two_processes")
