@@ -10,6 +10,7 @@ mpl.use("Agg")
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 INK, GREY, BLUE, ORANGE, GREEN = "#222222", "#666666", "#0072b2", "#d55e00", "#009e73"
@@ -34,10 +35,14 @@ def main() -> None:
     for name, (x, y, meaning, colour) in STATES.items():
         draw_state(axes, name, x, y, meaning, colour)
     draw_arrows(axes)
-    here = Path(__file__).parent
+    save(figure, "states")
+
+
+def save(figure: Figure, name: str) -> None:
+    """Write a picture next to this file, as SVG and PNG."""
     for suffix in ("svg", "png"):
         figure.savefig(
-            here / f"states.{suffix}",
+            Path(__file__).with_name(f"{name}.{suffix}"),
             bbox_inches="tight",
             dpi=150,
             facecolor="white",
