@@ -7,8 +7,11 @@ import subprocess
 import sys
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.test_architecture import FLOORS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
@@ -38,6 +41,45 @@ def test_every_law_has_a_test_that_names_it() -> None:
     assert laws == set(range(1, 17))
     tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py"))
     assert laws <= {int(number) for number in re.findall(r"def test_law_(\d+)_", tests)}
+
+
+def test_the_floors_that_are_told_are_those_that_are_enforced() -> None:
+    page = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8")
+    told: dict[str, tuple[int, int]] = {}
+    for line in re.findall(r"^\S+\.py.* floor \d+$|^\w+/ .* floors? [\d to]+$", page, re.MULTILINE):
+        names, *_, floors = re.split(r" {2,}", line)
+        numbers = [int(number) for number in re.findall(r"\d+", floors)]
+        for name in names.split(", "):
+            module = name.removesuffix(".py").removesuffix("/").replace("/", ".")
+            told[module] = (numbers[0], numbers[-1])
+    for package in ("cache", "lease", "instrumentation"):
+        low, high = told.pop(package)
+        inside = {name for name in FLOORS if name.partition(".")[0] == package} - set(told)
+        assert (low, high) == (min(FLOORS[name] for name in inside), FLOORS[package])
+        told |= {name: (FLOORS[name], FLOORS[name]) for name in inside}
+    assert told == {name: (floor, floor) for name, floor in FLOORS.items()}
+
+
+def test_the_table_of_what_a_lease_saves_is_what_its_formulas_say() -> None:
+    page = (ROOT / "docs" / "lease.md").read_text(encoding="utf-8")
+    program = re.search(r"```python\n(from math import exp\n.*?)```", page, re.DOTALL)
+    assert program is not None
+    names: dict[str, Any] = {}
+    exec(program[1], names)
+    number = r"([\d.]+)"
+    row = rf"^\| {number} \| (\d+) \| {number} \| {number} \| (\d+) % \| {number} \|$"
+    rows = re.findall(row, page, re.MULTILINE)
+    assert len(rows) == 12
+    for here, processes, *cells in rows:
+        everywhere = float(here) * int(processes)
+        without, shared, requests = names["lease_pays"](everywhere, 1, int(processes))
+        saved = without - shared
+        assert cells == [
+            f"{without:.3g}",
+            f"{shared:.3g}",
+            f"{100 * saved / without:.0f}",
+            f"{float(f'{requests / saved:.2g}'):g}",
+        ]
 
 
 POLICIES = (ROOT / "docs" / "policies.md").read_text(encoding="utf-8").partition("## Together")[2]
