@@ -139,12 +139,12 @@ class Writing(Generic[K, V]):
             with suppress(RuntimeError):  # the same
                 _forget_all(loader)
 
-    def _loading_now(self) -> set[K]:
+    def _loading_now(self) -> list[Any]:
         """Return the keys for which loaders are at work."""
-        found: set[K] = set()
+        found: list[Any] = []
         for loader in tuple(self._loaders):
             with suppress(RuntimeError):  # the same
-                found |= {flight.key for flight in loader.flights()}
+                found += [flight.key for flight in loader.flights()]
         return found
 
     def _get_to_know(self, loader: BatchLoader[K, V]) -> None:
