@@ -6,8 +6,8 @@ __all__ = ("Across", "check_across")
 
 from collections.abc import Hashable
 from functools import partial
-from typing import Any, Generic, TypeVar, cast
-from weakref import WeakValueDictionary
+from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 from ._calls import Calls
 from ._checks import check_instance
@@ -41,8 +41,8 @@ class Across(Generic[K]):
         self._core = lease.core
         self._table = table
         self._leaders = leaders
-        #: The flight of each key that was forgotten last, as long as it is in the air.
-        self._forgotten: WeakValueDictionary[K, LedFlight] = WeakValueDictionary()
+        #: The flights that were forgotten, some of which are in the air still.
+        self._forgotten: WeakSet[LedFlight] = WeakSet()
         self._join = calls.join
         calls.join = self._joined
 
@@ -57,14 +57,13 @@ class Across(Generic[K]):
     def work(self, key: K, work: Work, *, fresh: bool) -> Work:
         """Return the work of a flight: a call of the lease, which runs the function or waits."""
         func, args = work
-        forgotten = self._forgotten.get(key)
-        if forgotten is not None and forgotten.outcome is None:
+        if any(flight.outcome is None and flight.key == key for flight in self._forgotten):
             fresh = True  # nor may what that one runs, or waits for, be joined by way of the lease
         return partial(self._lease.execute, fresh=fresh), (key, func, *args)
 
     def detach(self, flight: LedFlight) -> None:
         """Let no call join this flight, which has been forgotten."""
-        self._forgotten[cast("K", flight.key)] = flight
+        self._forgotten.add(flight)
         self._leaders.detach(flight)
 
     def invalidated(self, name: str) -> None:

@@ -176,3 +176,24 @@ class Process:
         assert core._hearing._waiting == {}
         assert core._holdings._held == {}
         assert core._holdings._due._due == {}
+
+
+class Block(Caller):
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = anyio.Event()
+
+
+async def block(tasks: TaskGroup, process: Process, error: Exception | None = None) -> Block:
+    """Open the lease in a task; leave the block when `go` is set."""
+
+    async def run() -> None:
+        async with process:
+            await caller.go.wait()
+            if error is not None:
+                raise error
+
+    caller = Block()
+    tasks.start_soon(caller.run, "scope", run)
+    await settle()
+    return caller

@@ -9,7 +9,7 @@ import pytest
 from anyio import from_thread, to_thread
 
 from anyflight.lease import Lease, MemoryStore
-from tests.lease.leasing import Process
+from tests.lease.leasing import Process, block
 from tests.support import CANCELLED, PENDING, Caller, HandClock, Work, settle
 
 pytestmark = pytest.mark.anyio
@@ -272,27 +272,6 @@ class TestLeftByAnError:
             assert isinstance(call.outcome, anyio.ClosedResourceError)
             assert len(memory) == 0
         process.assert_settled()
-
-
-class Block(Caller):
-    def __init__(self) -> None:
-        super().__init__()
-        self.go = anyio.Event()
-
-
-async def block(tasks: Any, process: Process, error: Exception | None = None) -> Block:
-    """Open the lease in a task; leave the block when `go` is set."""
-
-    async def run() -> None:
-        async with process:
-            await caller.go.wait()
-            if error is not None:
-                raise error
-
-    caller = Block()
-    tasks.start_soon(caller.run, "scope", run)
-    await settle()
-    return caller
 
 
 async def test_a_cancelled_opening_leaves_nothing(clock: HandClock) -> None:
