@@ -6,6 +6,7 @@ __all__ = ("Sharing",)
 
 from collections.abc import Hashable
 from contextlib import suppress
+from types import TracebackType
 from typing import Any
 
 from anyio.lowlevel import checkpoint_if_cancelled
@@ -27,7 +28,17 @@ MISSING = f"{MissingKeyError.__module__.partition('.')[0]}.{MissingKeyError.__qu
 class Run:
     """The work of one flight, if it is run here; perhaps more than once, if a lease is lost."""
 
-    __slots__ = ("_first", "_hearing", "_key", "_source", "_tier", "tags", "ticket")
+    __slots__ = (
+        "_first",
+        "_hearing",
+        "_key",
+        "_source",
+        "_tier",
+        "error",
+        "tags",
+        "ticket",
+        "traceback",
+    )
 
     def __init__(
         self, key: Hashable, source: Source, first: FirstTier, tier: SharedTier, hearing: Hearing
@@ -40,6 +51,9 @@ class Run:
         self.tags: Tags = source[2]
         #: The right to fill memory with what the last run brings.
         self.ticket: Ticket | None = None
+        #: What the last run raised, if that is what comes of it; and its traceback, from here on.
+        self.error: Exception | None = None
+        self.traceback: TracebackType | None = None
 
     async def work(self) -> StoredValue[Any]:
         """Call the function, and return its value with what is to be known of it."""
@@ -49,7 +63,11 @@ class Run:
         self._hearing.know(self._key)  # it need not be known any more, if it was invalidated
         began = first.now()
         self.ticket = first.generations.take(self._key, self.tags, began)
-        value = await called(self._source)
+        try:
+            value = await called(self._source)
+        except Exception as exc:
+            self.error, self.traceback = exc, exc.__traceback__
+            raise
         stored = first.new_value(value, first.now() - began, self.tags)
         await self._tag()
         return stored
@@ -64,6 +82,11 @@ class Run:
         if self.ticket is not None:
             self._first.generations.give_back(self.ticket)
             self.ticket = None
+
+    def close(self) -> None:
+        """Do so, and let go what an error that is kept shall not keep: it leads to this."""
+        self.end()
+        del self._source, self.error, self.traceback
 
 
 class Sharing(Loading):
@@ -100,18 +123,18 @@ class Sharing(Loading):
                 first.fill(run.ticket, stored)
             else:
                 first.counters.kept_out += 1
-        except RemoteFlightError as exc:
-            error = _missing(key) if exc.type_name == MISSING else exc
-            first.fail(reading, error, run.tags)
-            raise error from None
         except Exception as exc:
-            if run.ticket is not None:
-                first.fail(run.ticket, exc, run.tags)
-            raise
+            error = self._failed(run, reading, exc)
+            try:
+                if error is exc:
+                    raise
+                raise error from None
+            finally:
+                del error  # whose traceback leads here
         else:
             return stored.value
         finally:
-            run.end()
+            run.close()
             first.generations.give_back(reading)
             del source, run  # as in `Loading.load`
 
@@ -130,6 +153,24 @@ class Sharing(Loading):
             return stored.epoch + 1
         self._first.counters.store_hits += 1
         return stored.value
+
+    def _failed(self, run: Run, reading: Ticket, error: Exception) -> Exception:
+        """Keep an error of the work, wherever that ran, if such are kept; return what to raise."""
+        first = self._first
+        if error is run.error and run.ticket is not None:
+            traceback = error.__traceback__
+            BaseException.with_traceback(error, run.traceback)
+            try:
+                first.fail(run.ticket, error, run.tags)
+            finally:
+                BaseException.with_traceback(error, traceback)
+        elif isinstance(error, RemoteFlightError):  # of the lease: one of the work is the above
+            # Where it has been here tells nobody anything.
+            BaseException.with_traceback(error, None)
+            if error.type_name == MISSING:
+                error = _missing(reading.key)
+            first.fail(reading, error, run.tags)
+        return error
 
     async def write(self, key: Hashable, stored: StoredValue[Any]) -> None:
         """Fill a key with a value that a user has set: on the server, then in memory.
