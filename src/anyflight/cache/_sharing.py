@@ -5,20 +5,19 @@ from __future__ import annotations
 __all__ = ("Sharing",)
 
 from collections.abc import Hashable
-from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from anyflight._errors import MissingKeyError, shortened
-from anyflight.lease import LeaseUnavailableError, RemoteFlightError
+from anyflight.lease import RemoteFlightError
 
 from ._first_tier import FirstTier
 from ._generations import Tags, Ticket
 from ._hearing import Hearing
 from ._loading import Loading, Source, called
-from ._shared_tier import SharedTier
+from ._shared_tier import ALLOWANCE, SharedTier
 from ._store import StoredValue
 
 #: What the server knows the news by that there is no value.
@@ -35,6 +34,7 @@ class Run:
         "_source",
         "_tier",
         "error",
+        "stored_for",
         "tags",
         "ticket",
         "traceback",
@@ -54,28 +54,43 @@ class Run:
         #: What the last run raised, if that is what comes of it; and its traceback, from here on.
         self.error: Exception | None = None
         self.traceback: TracebackType | None = None
+        #: For how many seconds the server is to keep what the last run brings.
+        self.stored_for = 0.0
 
     async def work(self) -> StoredValue[Any]:
-        """Call the function, and return its value with what is to be known of it."""
-        first = self._first
+        """Call the function, and return its value with what is to be known of it.
+
+        Its tags are to find it already while it is being loaded, and as long as it is kept.
+        """
+        first, key = self._first, self._key
         self.end()
-        await self._tag()
-        self._hearing.know(self._key)  # it need not be known any more, if it was invalidated
+        keep, asked = first.lifetimes.longest_keep, first.now()
+        found = not self.tags or await self._tier.tag(key, self.tags, keep)
+        self._hearing.know(key)  # it need not be known any more, if it was invalidated
         began = first.now()
-        self.ticket = first.generations.take(self._key, self.tags, began)
+        self.ticket = first.generations.take(key, self.tags, began)
         try:
             value = await called(self._source)
         except Exception as exc:
             self.error, self.traceback = exc, exc.__traceback__
             raise
-        stored = first.new_value(value, first.now() - began, self.tags)
-        await self._tag()
+        ended = first.now()
+        stored = first.new_value(value, ended - began, self.tags)
+        if self.tags and ended - asked > ALLOWANCE / 2:
+            found = await self._tier.tag(key, self.tags, keep) and found
+            if first.now() - asked >= keep + ALLOWANCE:  # so for a while they did not find it
+                self.end()
+                found = False
+        self.stored_for = first.lifetimes.keep(stored) if found else 0
         return stored
 
-    async def _tag(self) -> None:
-        keep = self._first.lifetimes.longest_keep
-        with suppress(LeaseUnavailableError):  # then the value cannot be stored either
-            await self._tier.tag(self._key, self.tags, keep)
+    def keep(self, _: StoredValue[Any]) -> float:
+        """Return for how many seconds the server is to keep the value.
+
+        Not at all, if its tags do not find it there: all others would have it from there, whatever
+        was invalidated. Here it may be kept, as in a process that is cut off.
+        """
+        return self.stored_for
 
     def end(self) -> None:
         """Give back the ticket."""
@@ -114,7 +129,7 @@ class Sharing(Loading):
             found = 0 if fresh else await self._read(key, reading, draw)
             if isinstance(found, StoredValue):
                 return found.value
-            fetched = await self._tier.load(key, run.work, since=found, fresh=fresh)
+            fetched = await self._tier.load(key, run.work, run.keep, since=found, fresh=fresh)
             stored: StoredValue[Any] = fetched.value
             if fetched.age is not None:
                 first.counters.store_hits += 1
@@ -123,7 +138,7 @@ class Sharing(Loading):
                 first.fill(run.ticket, stored)
             else:
                 first.counters.kept_out += 1
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - it is raised, or what it means
             error = self._failed(run, reading, exc)
             try:
                 if error is exc:
@@ -183,7 +198,7 @@ class Sharing(Loading):
             self._hearing.know(key)
             ticket = first.generations.take(key, stored.tags, first.now())
             try:
-                if await tier.store(key, stored):
+                if await tier.store(key, stored, first.lifetimes.keep(stored)):
                     first.fill(ticket, stored)
             finally:
                 first.generations.give_back(ticket)
