@@ -135,9 +135,9 @@ class Hearing:
 
     def wake_all(self) -> None:
         """Wake whoever waits for whatever key."""
-        for events in self._waiting.values():
-            for event in events:
-                event.set()
+        for waiting in self._waiting.values():
+            for news in waiting:
+                news.event.set()
 
     def tell(self, name: str) -> None:
         """Tell the listeners of an invalidation, and those who ask or wait."""
