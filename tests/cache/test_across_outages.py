@@ -1,13 +1,11 @@
-"""`across` without a server that answers: values are loaded and kept here, and nothing is hidden."""
+"""`across` without a server that answers: values are loaded and kept here, nothing is hidden."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pytest
 
 from tests.cache.fleet import fleet
-from tests.cache.getting import Source, fill
+from tests.cache.getting import Source
 from tests.support import HandClock
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("across_clock")]
@@ -22,9 +20,9 @@ async def test_values_are_loaded_and_kept_until_the_server_is_back(
     async with fleet(2, ttl=100) as (one, two):
         one.store.down = LOST
         for _ in range(3):
-            assert await one.get("k", source) == 1
+            assert await one.cache.get("k", source, tags=["a"]) == 1
         requests = len(one.store.requests)
-        assert await one.get("other", source) == 2
+        assert await one.cache.get("other", source, tags=["a"]) == 2
         assert len(one.store.requests) == requests  # the server is left in peace
         assert one.counts.outages == 1
         one.store.down = None

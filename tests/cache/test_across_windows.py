@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import traceback
+import weakref
 from typing import Any
 
 import anyio
 import pytest
 
 from anyflight import MissingKeyError
-from anyflight.lease import MemoryStore, RemoteFlightError
+from anyflight.lease import LeaseUnavailableError, MemoryStore, RemoteFlightError
 from tests.cache.fleet import Member, fleet
 from tests.cache.getting import Source, fill, start_get
 from tests.support import HandClock, Work, settle
@@ -248,3 +251,83 @@ async def test_a_fresh_call_gets_nothing_that_was_read_before_it_in_any_process(
         gates[2].set()
         await settle()
         assert last.value == one.peek() == 2
+
+
+class TestErrorsFromWithin:
+    """The work itself uses what is shared across processes, and fails with what that raises."""
+
+    @pytest.mark.parametrize("name", ["builtins.KeyError", "anyflight.MissingKeyError"])
+    async def test_an_error_of_another_lease_is_one_of_the_work(self, name: str) -> None:
+        async def work() -> str:
+            raise RemoteFlightError("it failed", "k", name, "it failed")
+
+        async with fleet(1, error_ttl={RemoteFlightError: 5}) as (one,):
+            for _ in range(2):
+                with pytest.raises(RemoteFlightError, match="it failed"):
+                    await one.get("k", work)
+            assert one.cache.statistics().kept_errors == 1
+
+    async def test_what_is_no_error_of_the_work_is_not_kept(self, across_clock: HandClock) -> None:
+        """The lease is lost, the work makes an error of its cancellation, the server is gone."""
+
+        async def work() -> str:
+            try:
+                await anyio.sleep_forever()
+            except anyio.get_cancelled_exc_class():
+                raise KeyError("of a cancellation") from None
+            raise AssertionError
+
+        lease = {"on_unreachable": "raise"}
+        cache: dict[str, Any] = {"error_ttl": {Exception: 50}}
+        async with fleet(1, lease=lease, **cache) as (one,), anyio.create_task_group() as tasks:
+            call = await start_get(tasks, one.cache, "k", work)
+            one.store.down = ConnectionError("lost")
+            for _ in range(3):
+                across_clock.advance(3)
+                await settle()
+            assert isinstance(call.outcome, LeaseUnavailableError)
+            one.store.down = None
+            across_clock.advance(1)
+            assert await one.get("k", Source()) == 1
+
+
+class TestKeptErrors:
+    @staticmethod
+    async def fail(members: list[Member], argument: Any = None) -> None:
+        async def work(_argument: Any) -> str:
+            del _argument
+            await go.wait()
+            raise KeyError("nobody")
+
+        go = anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            for member in members:
+                await start_get(tasks, member.cache, "k", work, argument)
+            go.set()
+            await settle()
+
+    async def test_they_keep_nothing_of_the_call_alive(self) -> None:
+        class Argument:
+            pass
+
+        argument = Argument()
+        reference = weakref.ref(argument)
+        async with fleet(2, error_ttl={Exception: 5}) as members:
+            await self.fail(members, argument)
+            del argument
+            await settle()
+            gc.collect()
+            assert [each.cache.statistics().entries for each in members] == [1, 1]
+            assert reference() is None
+
+    async def test_their_tracebacks_show_the_work_and_nothing_of_the_cache(self) -> None:
+        async with fleet(2, error_ttl={Exception: 5}) as members:
+            await self.fail(members)
+            names = []
+            for member in members:
+                with pytest.raises((KeyError, RemoteFlightError)) as caught:
+                    await member.get("k", Source())
+                frames = traceback.extract_tb(caught.value.__traceback__)
+                names.append([frame.name for frame in frames])
+            assert names[0][-3:] == ["raise_kept", "called", "work"]
+            assert names[1][-1] == "raise_kept"

@@ -52,8 +52,9 @@ class Lifetimes:
 
     @property
     def longest_keep(self) -> float:
-        """What `keep` returns at most."""
-        return self.ttl + max(self.stale_while_revalidate, self.stale_if_error)
+        """The longest time for which anything is kept, from when it was filled."""
+        window = max(self.stale_while_revalidate, self.stale_if_error)
+        return max(self.ttl + window, *self.error_ttl.values(), 0)
 
     def lifetime(self, draw: float) -> float:
         """Return for how long a value is fresh, for a draw in (0, 1]: ``ttl`` at most."""

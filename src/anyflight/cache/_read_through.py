@@ -98,8 +98,8 @@ class ReadThroughCache(Writing[K, V]):
         ``stale_if_error`` allows, and nothing is asked
     :param store: a second tier, which is asked by flights before the work, and filled after it. If
         it fails, calls do not fail with it
-    :param across: the lease that flights go through, see :class:`Coalescer`: a value that one
-        process has loaded is stored on its server for all, and an invalidation reaches all
+    :param across: the lease that flights go through, see :class:`Coalescer`: what one process loads
+        is stored on its server for all, and an invalidation reaches all
     :param copy: called with a value for each who gets it from this cache, and for what `set` is
         given, since the original stays here. For values that callers change
     :param name: see :class:`Coalescer`, as for all other options. A flight in the background counts
@@ -287,8 +287,9 @@ class ReadThroughCache(Writing[K, V]):
         check_instance(loader, "loader", BatchLoader)
         if get_asyncgen_hooks()[0] is not self._owner.hook:
             await self._owner.admit()
-        self._get_to_know(loader)
         distinct = checked_keys(keys)
+        # With a lease a flight that was not begun by this call may load them, and join what runs.
+        self._get_to_know(loader, distinct if fresh and self._hearing is not None else ())
         found = await self._misses.many(distinct, loader, checked_tags(tags), fresh=fresh)
         return {key: self._handed_out(found[key]) for key in distinct if key in found}
 

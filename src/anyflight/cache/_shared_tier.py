@@ -22,6 +22,9 @@ from ._stored_codec import StoredCodec
 
 #: For how many seconds a lease is taken to store a value that is there already.
 SHORTLY: Final = 1
+#: How many seconds longer than anything is kept a tag leads to its key: so long may work take, and
+#: the way to the server, before the tag has to be renewed.
+ALLOWANCE: Final = 60
 
 
 class Stored(NamedTuple):
@@ -32,19 +35,14 @@ class Stored(NamedTuple):
 
 
 class SharedTier(Barring):
-    """What a cache asks of a lease.
-
-    :param keep: says for how many seconds a value is of use
-    """
+    """What a cache asks of a lease."""
 
     __slots__ = ("_core", "_terms")
 
-    def __init__(self, lease: Lease[Any], keep: Callable[[StoredValue[Any]], float]) -> None:
+    def __init__(self, lease: Lease[Any]) -> None:
         super().__init__()
         core = self._core = lease.core
-        self._terms = replace(
-            core.terms, codec=StoredCodec(core.terms.codec), keep=keep, wanted=True
-        )
+        self._terms = replace(core.terms, codec=StoredCodec(core.terms.codec), wanted=True)
 
     async def read(self, key: Hashable) -> Stored | None:
         """Return what is stored; None if the server cannot be asked."""
@@ -66,17 +64,22 @@ class SharedTier(Barring):
         self,
         key: Hashable,
         work: Callable[[], Awaitable[StoredValue[Any]]],
+        keep: Callable[[StoredValue[Any]], float],
         *,
         since: int,
         fresh: bool,
     ) -> Fetched:
-        """Return what the work returns, here or in another process; see `Core.take_part`."""
-        fetched = await self._core.take_part(key, work, self._terms, since=since, fresh=fresh)
+        """Return what the work returns, here or in another process; see `Core.take_part`.
+
+        :param keep: says for how many seconds a value is to be stored
+        """
+        terms = replace(self._terms, keep=keep)
+        fetched = await self._core.take_part(key, work, terms, since=since, fresh=fresh)
         if fetched.age is None:
             return fetched
         return fetched._replace(value=replace(fetched.value, age=fetched.age))
 
-    async def store(self, key: Hashable, stored: StoredValue[Any]) -> bool:
+    async def store(self, key: Hashable, stored: StoredValue[Any], keep: float) -> bool:
         """Store a value, unless work has begun that is newer; whether it was stored."""
         core, name, token = self._core, self._core.name_of(key), token_hex(12)
         body = self._terms.codec.encode(stored)
@@ -84,19 +87,24 @@ class SharedTier(Barring):
         if not isinstance(answer, Won):
             return False
         outcome = Outcome(answer.epoch, OutcomeKind.VALUE, body)
-        keep = self._terms.keep(stored)
-        await self.tag(key, stored.tags, keep)
+        if stored.tags:
+            await core.ask(core.store.tag(name, stored.tags, keep=keep + ALLOWANCE), key)
         return await core.ask(core.store.commit(name, token, outcome, keep=keep, wanted=True), key)
 
-    async def tag(self, key: Hashable, tags: frozenset[str], keep: float) -> None:
-        """Let `delete_tag` find the key.
+    async def tag(self, key: Hashable, tags: frozenset[str], keep: float) -> bool:
+        """Let `delete_tag` find the key from now on, in whatever process; whether it does.
 
-        To be done before the work begins, so that an invalidation finds work under way; and at its
-        end, since nobody knows beforehand how long it takes.
+        :param keep: for how many seconds at least, and the `ALLOWANCE`
         """
-        if tags:
-            core = self._core
-            await core.ask(core.store.tag(core.name_of(key), tags, keep=keep), key)
+        core = self._core
+        if not core.reachable:
+            return False
+        tagging = core.store.tag(core.name_of(key), tags, keep=keep + ALLOWANCE)
+        try:
+            await core.ask(tagging, key)
+        except LeaseUnavailableError:
+            return False
+        return True
 
     async def delete(self, key: Hashable) -> None:
         """Void what is stored, or under way, for a key, in all processes."""

@@ -5,19 +5,19 @@ from __future__ import annotations
 __all__ = ("Sharing",)
 
 from collections.abc import Hashable
-from contextlib import suppress
+from types import TracebackType
 from typing import Any
 
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from anyflight._errors import MissingKeyError, shortened
-from anyflight.lease import LeaseUnavailableError, RemoteFlightError
+from anyflight.lease import RemoteFlightError
 
 from ._first_tier import FirstTier
 from ._generations import Tags, Ticket
 from ._hearing import Hearing
 from ._loading import Loading, Source, called
-from ._shared_tier import SharedTier
+from ._shared_tier import ALLOWANCE, SharedTier
 from ._store import StoredValue
 
 #: What the server knows the news by that there is no value.
@@ -27,7 +27,18 @@ MISSING = f"{MissingKeyError.__module__.partition('.')[0]}.{MissingKeyError.__qu
 class Run:
     """The work of one flight, if it is run here; perhaps more than once, if a lease is lost."""
 
-    __slots__ = ("_first", "_hearing", "_key", "_source", "_tier", "tags", "ticket")
+    __slots__ = (
+        "_first",
+        "_hearing",
+        "_key",
+        "_source",
+        "_tier",
+        "error",
+        "stored_for",
+        "tags",
+        "ticket",
+        "traceback",
+    )
 
     def __init__(
         self, key: Hashable, source: Source, first: FirstTier, tier: SharedTier, hearing: Hearing
@@ -40,30 +51,57 @@ class Run:
         self.tags: Tags = source[2]
         #: The right to fill memory with what the last run brings.
         self.ticket: Ticket | None = None
+        #: What the last run raised, if that is what comes of it; and its traceback, from here on.
+        self.error: Exception | None = None
+        self.traceback: TracebackType | None = None
+        #: For how many seconds the server is to keep what the last run brings.
+        self.stored_for = 0.0
 
     async def work(self) -> StoredValue[Any]:
-        """Call the function, and return its value with what is to be known of it."""
-        first = self._first
+        """Call the function, and return its value with what is to be known of it.
+
+        Its tags are to find it already while it is being loaded, and as long as it is kept.
+        """
+        first, key = self._first, self._key
         self.end()
-        await self._tag()
-        self._hearing.know(self._key)  # it need not be known any more, if it was invalidated
+        keep, asked = first.lifetimes.longest_keep, first.now()
+        found = not self.tags or await self._tier.tag(key, self.tags, keep)
+        self._hearing.know(key)  # it need not be known any more, if it was invalidated
         began = first.now()
-        self.ticket = first.generations.take(self._key, self.tags, began)
-        value = await called(self._source)
-        stored = first.new_value(value, first.now() - began, self.tags)
-        await self._tag()
+        self.ticket = first.generations.take(key, self.tags, began)
+        try:
+            value = await called(self._source)
+        except Exception as exc:
+            self.error, self.traceback = exc, exc.__traceback__
+            raise
+        ended = first.now()
+        stored = first.new_value(value, ended - began, self.tags)
+        if self.tags and ended - asked > ALLOWANCE / 2:
+            found = await self._tier.tag(key, self.tags, keep) and found
+            if first.now() - asked >= keep + ALLOWANCE:  # so for a while they did not find it
+                self.end()
+                found = False
+        self.stored_for = first.lifetimes.keep(stored) if found else 0
         return stored
 
-    async def _tag(self) -> None:
-        keep = self._first.lifetimes.longest_keep
-        with suppress(LeaseUnavailableError):  # then the value cannot be stored either
-            await self._tier.tag(self._key, self.tags, keep)
+    def keep(self, _: StoredValue[Any]) -> float:
+        """Return for how many seconds the server is to keep the value.
+
+        Not at all, if its tags do not find it there: all others would have it from there, whatever
+        was invalidated. Here it may be kept, as in a process that is cut off.
+        """
+        return self.stored_for
 
     def end(self) -> None:
         """Give back the ticket."""
         if self.ticket is not None:
             self._first.generations.give_back(self.ticket)
             self.ticket = None
+
+    def close(self) -> None:
+        """Do so, and let go what an error that is kept shall not keep: it leads to this."""
+        self.end()
+        del self._source, self.error, self.traceback
 
 
 class Sharing(Loading):
@@ -91,7 +129,7 @@ class Sharing(Loading):
             found = 0 if fresh else await self._read(key, reading, draw)
             if isinstance(found, StoredValue):
                 return found.value
-            fetched = await self._tier.load(key, run.work, since=found, fresh=fresh)
+            fetched = await self._tier.load(key, run.work, run.keep, since=found, fresh=fresh)
             stored: StoredValue[Any] = fetched.value
             if fetched.age is not None:
                 first.counters.store_hits += 1
@@ -100,18 +138,18 @@ class Sharing(Loading):
                 first.fill(run.ticket, stored)
             else:
                 first.counters.kept_out += 1
-        except RemoteFlightError as exc:
-            error = _missing(key) if exc.type_name == MISSING else exc
-            first.fail(reading, error, run.tags)
-            raise error from None
-        except Exception as exc:
-            if run.ticket is not None:
-                first.fail(run.ticket, exc, run.tags)
-            raise
+        except Exception as exc:  # noqa: BLE001 - it is raised, or what it means
+            error = self._failed(run, reading, exc)
+            try:
+                if error is exc:
+                    raise
+                raise error from None
+            finally:
+                del error  # whose traceback leads here
         else:
             return stored.value
         finally:
-            run.end()
+            run.close()
             first.generations.give_back(reading)
             del source, run  # as in `Loading.load`
 
@@ -131,6 +169,24 @@ class Sharing(Loading):
         self._first.counters.store_hits += 1
         return stored.value
 
+    def _failed(self, run: Run, reading: Ticket, error: Exception) -> Exception:
+        """Keep an error of the work, wherever that ran, if such are kept; return what to raise."""
+        first = self._first
+        if error is run.error and run.ticket is not None:
+            traceback = error.__traceback__
+            BaseException.with_traceback(error, run.traceback)
+            try:
+                first.fail(run.ticket, error, run.tags)
+            finally:
+                BaseException.with_traceback(error, traceback)
+        elif isinstance(error, RemoteFlightError):  # of the lease: one of the work is the above
+            # Where it has been here tells nobody anything.
+            BaseException.with_traceback(error, None)
+            if error.type_name == MISSING:
+                error = _missing(reading.key)
+            first.fail(reading, error, run.tags)
+        return error
+
     async def write(self, key: Hashable, stored: StoredValue[Any]) -> None:
         """Fill a key with a value that a user has set: on the server, then in memory.
 
@@ -142,7 +198,7 @@ class Sharing(Loading):
             self._hearing.know(key)
             ticket = first.generations.take(key, stored.tags, first.now())
             try:
-                if await tier.store(key, stored):
+                if await tier.store(key, stored, first.lifetimes.keep(stored)):
                     first.fill(ticket, stored)
             finally:
                 first.generations.give_back(ticket)

@@ -46,6 +46,6 @@ def tiers(  # noqa: PLR0913, PLR0917 - called once
         return Tiers(second, Loading(first, second, label), None)
     if store is not None:
         raise ValueError("give a cache either a store or across, which has a store of its own")
-    shared = SharedTier(across, first.lifetimes.keep)
+    shared = SharedTier(across)
     hearing = Hearing(across, first, forget, forget_all, loading)
     return Tiers(shared, Sharing(first, shared, hearing, label), hearing)

@@ -147,16 +147,19 @@ class Writing(Generic[K, V]):
                 found += [flight.key for flight in loader.flights()]
         return found
 
-    def _get_to_know(self, loader: BatchLoader[K, V]) -> None:
+    def _get_to_know(self, loader: BatchLoader[K, V], fresh: Iterable[K]) -> None:
         """Pass invalidations on to a loader from now on.
 
         What it has begun so far may be from before one that it has not been told of.
 
+        :param fresh: keys for which nothing that any loader has begun is to be joined
         :raises RuntimeError: if it is open in another event loop or thread
         """
         if loader not in self._loaders:
             _forget_all(loader)
             self._loaders.add(loader)
+        for key in fresh:
+            self._forget_loads(key)
 
     def _handed_out(self, value: V) -> V:
         return value if self._copy is None else self._copy(value)

@@ -220,6 +220,11 @@ class Core:
         return self._store
 
     @property
+    def reachable(self) -> bool:
+        """Whether the server has answered lately, or has not been asked yet."""
+        return self._requests.reachable
+
+    @property
     def names_are_keys(self) -> bool:
         """Whether the server knows a key by itself."""
         return self._encode_key is None

@@ -51,6 +51,11 @@ class Requests:
         """Know nothing of the server yet; what was known is by the clock of another event loop."""
         self._lost_at = None
 
+    @property
+    def reachable(self) -> bool:
+        """Whether the server is not LOST."""
+        return self._lost_at is None
+
     def may_begin(self) -> bool:
         """Whether a new call may ask; if the server is lost, only one now and then may.
 
