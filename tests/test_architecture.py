@@ -214,6 +214,7 @@ def test_the_public_table_of_the_lease() -> None:
         "Outcome",
         "OutcomeKind",
         "RemoteFlightError",
+        "RequestRefusedError",
         "ServerFound",
         "ServerLost",
         "Won",

@@ -64,6 +64,7 @@ class Deadlines(Generic[T]):
         """Let the owner close: with nothing in the air there is nothing to keep."""
         if not self._due and self._keeper is not None and self._owner.phase is not Phase.OPEN:
             self._keeper.cancel()
+            self._keeper = None  # what is added now, in spite of that, needs one of its own
 
     def clear(self) -> None:
         """Forget everything: the owner has ended."""
@@ -84,7 +85,8 @@ class Deadlines(Generic[T]):
                     break
             else:
                 self._expire_due()
-        self._keeper = None
+        if not self._due:
+            self._keeper = None
 
     def _expire_due(self) -> None:
         now = current_time()

@@ -26,6 +26,7 @@ __all__ = (
     "Outcome",
     "OutcomeKind",
     "RemoteFlightError",
+    "RequestRefusedError",
     "ServerFound",
     "ServerLost",
     "Won",
@@ -33,7 +34,12 @@ __all__ = (
 )
 
 from ._codec import Codec, JSONCodec
-from ._errors import LeaseConfigurationError, LeaseUnavailableError, RemoteFlightError
+from ._errors import (
+    LeaseConfigurationError,
+    LeaseUnavailableError,
+    RemoteFlightError,
+    RequestRefusedError,
+)
 from ._events import LeaseEnd, LeaseEnded, LeaseInstrument, ServerFound, ServerLost
 from ._held import fencing_number
 from ._lease import Lease

@@ -190,7 +190,9 @@ class Core:
         """
         if not self._requests.may_begin():
             raise _unavailable(key)
-        return await self.ask(self._store.read(self.name_of(key)), key)
+        name = self.name_of(key)
+        async with self._requests.beginning:
+            return await self.ask(self._store.read(name), key)
 
     async def invalidate(self, key: Hashable) -> None:
         """Do as `Lease.invalidate`; those here are told at the end."""

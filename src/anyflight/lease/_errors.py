@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ("LeaseConfigurationError", "LeaseUnavailableError", "RemoteFlightError")
+__all__ = (
+    "LeaseConfigurationError",
+    "LeaseUnavailableError",
+    "RemoteFlightError",
+    "RequestRefusedError",
+)
 
 from collections.abc import Hashable
 
@@ -25,7 +30,10 @@ class RemoteFlightError(CoalescerError):
 
 
 class LeaseUnavailableError(CoalescerError):
-    """Raised if the server cannot be asked, and ``on_unreachable="raise"`` was given."""
+    """Raised if the server cannot be asked, and the call cannot or shall not go on without it.
+
+    By calls only with ``on_unreachable="raise"``; by what writes or invalidates, in any case.
+    """
 
 
 class LeaseConfigurationError(RuntimeError):
@@ -33,4 +41,12 @@ class LeaseConfigurationError(RuntimeError):
 
     It is too old, or it refuses the user or the password. A server that is not there is no such
     error, since it may come back.
+    """
+
+
+class RequestRefusedError(Exception):
+    """Raised by a :class:`LeaseStore` whose server has answered a request with an error.
+
+    So the server is there, and other requests may fare better. The message goes to the log: it must
+    hold nothing of a value.
     """

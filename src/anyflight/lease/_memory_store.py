@@ -113,8 +113,10 @@ class MemoryStore:
         """See :class:`LeaseStore`."""
         await checkpoint()
         state = self._known(key)
-        if state is None or state.token != token:
+        if state is None:
             return False
+        if state.token != token:  # it may be that a client asks twice
+            return state.outcome is not None and state.outcome.epoch == outcome.epoch
         state.token = None
         if state.waited or wanted:
             state.outcome = outcome
@@ -177,8 +179,9 @@ class MemoryStore:
     def _sweep(self, now: float) -> None:
         """Drop what is oldest and over: more than comes with each lease."""
         for key, state in tuple(islice(self._states.items(), SWEPT)):
-            if state.expires <= now:
-                del self._states[key]
+            del self._states[key]
+            if state.expires > now:
+                self._states[key] = state  # behind all others, so that these are looked at next
 
     def _known(self, key: str) -> State | None:
         state = self._states.get(key)

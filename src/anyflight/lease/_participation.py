@@ -27,6 +27,7 @@ from secrets import token_hex
 from typing import Any, Final, Generic, TypeVar
 
 from anyio import (
+    CancelScope,
     ClosedResourceError,
     Event,
     current_effective_deadline,
@@ -95,14 +96,15 @@ class Participation(Generic[V]):
         # Work that is cancelled with its lease is run again, but not again and again: of work that
         # blocks the event loop for longer than a lease lasts there would be no end.
         finishes = self._shared.settings.on_lost == "finish"
-        error = None
+        error, orphan = None, ""
         while requests.may_begin():
             with self._shared.hearing.news(self._name) as news:
-                token, sent = token_hex(12), current_time()
+                token = token_hex(12)
                 try:
-                    answer = await self._acquire(token)
+                    answer, sent = await self._acquire(token)
                 except Unreachable as exc:
                     error = exc.__cause__
+                    orphan = token
                     break  # what the work raises has nothing to do with this
                 if isinstance(answer, Busy):
                     # A fresh call may not use what was begun before it.
@@ -124,17 +126,24 @@ class Participation(Generic[V]):
         else:
             await checkpoint()
         try:
-            return await self._unreachable(error)
+            fetched = await self._unreachable(error)
         finally:
             del error  # whose traceback leads to this frame
+        if orphan and requests.reachable:
+            # Its request may have been obeyed, and only the answer have been late.
+            await self._release(orphan)
+        return fetched
 
-    async def _acquire(self, token: str) -> Hit | Won | Busy:
+    async def _acquire(self, token: str) -> tuple[Hit | Won | Busy, float]:
+        """Return the answer, and when the request was sent."""
         self._check_owner()
-        store, ttl = self._shared.store, self._shared.settings.ttl
+        requests, ttl = self._shared.requests, self._shared.settings.ttl
         try:
-            answer = await self._shared.requests.ask(
-                store.acquire(self._name, token, ttl=ttl, since=self._since)
-            )
+            async with requests.beginning:
+                sent = current_time()
+                answer = await requests.ask(
+                    self._shared.store.acquire(self._name, token, ttl=ttl, since=self._since)
+                )
             if isinstance(answer, Won):
                 self._check_owner()
         except Unreachable:
@@ -142,7 +151,7 @@ class Participation(Generic[V]):
         except BaseException:  # if it is a native cancellation, nobody knows the answer
             await self._release(token)
             raise
-        return answer
+        return answer, sent
 
     def _check_owner(self) -> None:
         """Raise if the block of the lease was left by an error: nobody keeps leases any more."""
@@ -261,9 +270,13 @@ class Participation(Generic[V]):
         wanted = self._terms.wanted and outcome.kind is OutcomeKind.VALUE
         if outcome.kind is OutcomeKind.UNSHARED:
             keep = self._terms.error_keep
-        commit = shared.store.commit(held.name, held.token, outcome, keep=keep, wanted=wanted)
+        name, token = held.name, held.token
         try:
-            committed = await shared.requests.ask(commit)
+            with CancelScope(shield=True):
+                async with shared.requests.ending:
+                    committed = await shared.requests.ask(
+                        shared.store.commit(name, token, outcome, keep=keep, wanted=wanted)
+                    )
         except Unreachable:
             shared.counters.uncommitted += 1
             return LeaseEnd.UNCOMMITTED
@@ -275,8 +288,10 @@ class Participation(Generic[V]):
 
     async def _release(self, token: str) -> None:
         """Give up a lease, if this token holds it; if that fails, it ends by itself."""
-        with suppress(Unreachable):
-            await self._shared.requests.ask(self._shared.store.release(self._name, token))
+        requests, store = self._shared.requests, self._shared.store
+        with suppress(Unreachable), CancelScope(shield=True):
+            async with requests.ending:
+                await requests.ask(store.release(self._name, token))
 
     def _refused(self, what: str, error: Exception) -> None:
         """Count a value that cannot be shared, and warn of the first. Nothing of it is logged."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 __all__ = ("Requests", "Unreachable")
 
 import logging
+import math
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from anyio import current_time, fail_after
+from anyio import Semaphore, current_time, fail_after
 
 from anyflight._telling import Telling
 
+from ._errors import RequestRefusedError
 from ._events import ServerFound, ServerLost
 from ._settings import Settings
 from ._statistics import Counters
@@ -19,6 +21,9 @@ from ._statistics import Counters
 T = TypeVar("T")
 
 logger = logging.getLogger("anyflight")
+
+#: How many requests of a kind are made at once: as many as the pool of a client has connections.
+AT_ONCE: Final = 64
 
 
 class Unreachable(Exception):  # noqa: N818 - a state rather than a fault, and never shown to users
@@ -34,7 +39,18 @@ class Requests:
     :param label: what to call the lease in messages
     """
 
-    __slots__ = ("_counters", "_label", "_lost_at", "_next_try", "_settings", "_telling")
+    __slots__ = (
+        "_counters",
+        "_label",
+        "_lost_at",
+        "_next_try",
+        "_refused",
+        "_settings",
+        "_telling",
+        "_warned_at",
+        "beginning",
+        "ending",
+    )
 
     def __init__(
         self, settings: Settings, label: str, counters: Counters, telling: Telling
@@ -46,10 +62,21 @@ class Requests:
         #: When the server was lost, None while it is reachable; and when it is to be tried again.
         self._lost_at: float | None = None
         self._next_try = 0.0
+        self._warned_at = -math.inf
+        #: Whether the server has refused a request.
+        self._refused = False
+        #: Turns to be waited for before a request, so that what is waited for after it is the
+        #: server, and not this process's own requests. Who ends a lease does not wait for those
+        #: who want one.
+        self.beginning: Semaphore
+        self.ending: Semaphore
 
     def prepare(self) -> None:
         """Know nothing of the server yet; what was known is by the clock of another event loop."""
         self._lost_at = None
+        self._warned_at = -math.inf
+        self.beginning = Semaphore(AT_ONCE, fast_acquire=True)
+        self.ending = Semaphore(AT_ONCE, fast_acquire=True)
 
     @property
     def reachable(self) -> bool:
@@ -81,6 +108,10 @@ class Requests:
         try:
             with fail_after(self._settings.request_timeout, shield=True):
                 answer = await request
+        except RequestRefusedError as exc:  # of others it says nothing
+            self._counters.failures += 1
+            self._warn_of(exc)
+            raise Unreachable from exc
         except Exception as exc:
             self.failed(exc)
             raise Unreachable from exc
@@ -100,13 +131,30 @@ class Requests:
             return
         self._lost_at = now
         self._counters.outages += 1
-        logger.warning(
+        # A server that comes and goes with every request is worth no more than a line now and then.
+        often = now - self._warned_at < self._settings.retry_interval
+        level = logging.DEBUG if often else logging.WARNING
+        self._warned_at = now
+        logger.log(
+            level,
             "%s: the server cannot be asked (%s%s); calls run without it until it answers",
             self._label,
             type(error).__qualname__,
             detail and f": {detail}",
         )
         self._telling.tell("server_lost", ServerLost(self._settings.name, error))
+
+    def _warn_of(self, error: RequestRefusedError) -> None:
+        """Warn of the first request that was refused, for the others will be alike."""
+        level = logging.DEBUG if self._refused else logging.WARNING
+        self._refused = True
+        logger.log(
+            level,
+            "%s: the server refused a request (%s), and the call went on without it; more of this "
+            "is logged as DEBUG",
+            self._label,
+            error,
+        )
 
     def succeeded(self) -> None:
         """Take note that the server answers."""

@@ -4,7 +4,7 @@ All of a key is one hash, so that a script has one key and a cluster needs no ha
 
     e  the epoch of the last lease that was won
     t  the token that holds the lease, if any; its time may be over with nobody having won it since
-    u  when the lease ends
+    u  when the lease ends, and d for how long it was taken
     w  whether somebody has been told `Busy` since an outcome was stored
     l  the epoch of the outcome, if there is one
     k  what the outcome is: OutcomeKind
@@ -38,20 +38,21 @@ end
 #: {'b', epoch, remaining}.
 ACQUIRE = f"""{_NOW}
 local token, ttl, since = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local state = redis.call('HMGET', key, 'e', 't', 'u', 'w', 'l', 'x')
+local state = redis.call('HMGET', key, 'e', 't', 'u', 'w', 'l', 'x', 'd')
 local epoch, ends = tonumber(state[1] or 0), tonumber(state[3] or 0)
 local landed, usable = tonumber(state[5] or 0), tonumber(state[6] or 0)
 if since > 0 and landed >= since and usable > now then
   local outcome = redis.call('HMGET', key, 'k', 'b', 'a')
   return {{'h', text(landed), outcome[1], outcome[2], text(now - outcome[3])}}
 end
-if state[2] and ends > now then
+-- What seems to last for longer than it was taken for is from before the clock went back.
+if state[2] and ends > now and ends - now <= tonumber(state[7]) then
   if state[2] == token then return {{'w', text(epoch)}} end
   if not state[4] then redis.call('HSET', key, 'w', 1) end
   return {{'b', text(epoch), text(ends - now)}}
 end
 epoch = math.max(epoch + 1, now)
-redis.call('HSET', key, 'e', text(epoch), 't', token, 'u', text(now + ttl))
+redis.call('HSET', key, 'e', text(epoch), 't', token, 'u', text(now + ttl), 'd', text(ttl))
 if since > 0 then redis.call('HSET', key, 'w', 1) end
 ends_in(math.max(2 * ttl, usable - now))
 return {{'w', text(epoch)}}
@@ -62,7 +63,7 @@ RENEW = f"""{_NOW}
 local ttl = tonumber(ARGV[2])
 local state = redis.call('HMGET', key, 't', 'x')
 if state[1] ~= ARGV[1] then return 0 end
-redis.call('HSET', key, 'u', text(now + ttl))
+redis.call('HSET', key, 'u', text(now + ttl), 'd', text(ttl))
 ends_in(math.max(2 * ttl, tonumber(state[2] or 0) - now))
 return 1
 """
@@ -80,7 +81,7 @@ end
 COMMIT = f"""{_NOW}{_LEAVE}
 local state = redis.call('HMGET', key, 't', 'w', 'l', 'x')
 if state[1] ~= ARGV[1] then return state[3] == ARGV[2] and 1 or 0 end
-redis.call('HDEL', key, 't', 'u', 'w')
+redis.call('HDEL', key, 't', 'u', 'd', 'w')
 local usable = tonumber(state[4] or 0)
 if state[2] or ARGV[6] == '1' then
   usable = now + tonumber(ARGV[5])
@@ -95,7 +96,7 @@ return 1
 RELEASE = f"""{_NOW}{_LEAVE}
 local state = redis.call('HMGET', key, 't', 'w', 'x')
 if state[1] ~= ARGV[1] then return 0 end
-redis.call('HDEL', key, 't', 'u')
+redis.call('HDEL', key, 't', 'u', 'd')
 if state[2] then
   redis.call('PUBLISH', ARGV[2], ARGV[3])
 else
@@ -107,7 +108,7 @@ return 1
 #: ARGV: channel, message. Returns 1.
 INVALIDATE = """
 local key = KEYS[1]
-redis.call('HDEL', key, 't', 'u', 'l', 'k', 'b', 'a', 'x')
+redis.call('HDEL', key, 't', 'u', 'd', 'l', 'k', 'b', 'a', 'x')
 if redis.call('HEXISTS', key, 'w') == 0 then redis.call('DEL', key) end
 redis.call('PUBLISH', ARGV[1], ARGV[2])
 return 1

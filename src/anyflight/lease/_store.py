@@ -127,7 +127,7 @@ class LeaseStore(Protocol):
     Each method but `listen` and `keys` is one transition, done in one step on the server, by the
     server's clock. Keys are strings, encoded. All times are durations in seconds. Whatever a method
     raises, but :exc:`LeaseConfigurationError`, says that the server could not be asked: then the
-    transition may have happened, or not.
+    transition may have happened, or not. :exc:`RequestRefusedError` says so of that request only.
     """
 
     async def check(self) -> None:
@@ -163,7 +163,8 @@ class LeaseStore(Protocol):
 
         :param keep: for how long it is stored
         :param wanted: store it even if nobody waits
-        :return: False, and nothing is done, if this token does not hold the lease
+        :return: False, and nothing is done, if this token does not hold the lease; but True if the
+            outcome of this epoch is what is stored, for a client may ask twice
         """
         ...
 

@@ -26,7 +26,7 @@ from anyflight._checks import check_instance
 
 from . import _scripts
 from ._codec import Codec
-from ._errors import LeaseConfigurationError
+from ._errors import LeaseConfigurationError, RequestRefusedError
 from ._events import LeaseInstrument
 from ._lease import Lease
 from ._store import Acquired, Busy, Hear, Hit, Notice, Outcome, OutcomeKind, Won
@@ -131,12 +131,14 @@ class ValkeyStore:
             for text in self._scripts:
                 await self._client.script_load(text)  # or each would be refused once, and sent then
             await self._run(_scripts.PING, self._prefix, self._channel)
-        except ResponseError as exc:
-            if not _is_refusal(exc):
+        except (ResponseError, RequestRefusedError) as exc:
+            refusal = exc.__cause__ if isinstance(exc, RequestRefusedError) else exc
+            if not _is_refusal(refusal):
                 raise
             raise LeaseConfigurationError(
-                f"the server refuses what leases need ({type(exc).__name__}): the client's user "
-                "must have the right password, and may run scripts that read, write and expire "
+                f"the server refuses what leases need ({type(refusal).__name__}): the client's "
+                "user must have the right password, may use INFO, SCRIPT LOAD, EVALSHA and SCAN, "
+                "and may run scripts that read, write and expire "
                 f"the keys '{self._prefix}*' and '{self._tag_prefix}*', and publish and subscribe "
                 f"to the channel '{self._channel}'"
             ) from exc
@@ -225,10 +227,17 @@ class ValkeyStore:
         encoded = [arg.encode() if isinstance(arg, str) else arg for arg in args]
         with self._client.decoding(False):  # noqa: FBT003 - its signature; bodies are bytes
             call: Awaitable[Any] = cast("Any", self._scripts[script])([key.encode()], encoded)
-            return await call
+            try:
+                return await call
+            except (AuthenticationError, AuthorizationError):
+                raise  # of this user, whatever is asked
+            except ResponseError as exc:
+                # The first word of what it says is a code; the rest may quote what it was sent.
+                code = str(exc).partition(" ")[0]
+                raise RequestRefusedError(f"{type(exc).__name__}: {code}") from exc
 
 
-def _is_refusal(error: ResponseError) -> bool:
+def _is_refusal(error: BaseException | None) -> bool:
     """Whether the server says that this user may not, rather than that it cannot now."""
     if isinstance(error, AuthenticationError | AuthorizationError | UnknownCommandError):
         return True
