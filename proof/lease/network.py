@@ -29,8 +29,7 @@ class Agenda:
         """Have something done."""
         self._count += 1
         heappush(self._due, (time, self._count, do))
-        if time < self._alarm.deadline:
-            self._alarm.deadline = time
+        self._alarm.deadline = min(self._alarm.deadline, time)
 
     async def keep(self) -> None:
         """Do what is due, until cancelled."""

@@ -133,5 +133,8 @@ class LeaseProgram:
 
     def all_keys(self) -> list[str]:
         """Return every key that is called."""
-        found = {call.key for process in self.processes for call in process.calls}
-        return sorted(found | {each.key for process in self.processes for each in process.invalidations})
+        found: set[str] = set()
+        for process in self.processes:
+            found.update(call.key for call in process.calls)
+            found.update(each.key for each in process.invalidations)
+        return sorted(found)
