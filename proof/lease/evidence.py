@@ -106,7 +106,7 @@ class LeaseEvidence:
             if (
                 ask.process is process
                 and ask.returned.tick < when.tick
-                and (ask.failed or ask.method != "check")
+                and (ask.method != ("subscribe" if ask.failed else "check"))
             ):
                 if ask.returned.time == when.time:
                     found.append(ask.failed)

@@ -12,14 +12,14 @@ Ending: TypeAlias = Literal["value", "error", "unencodable", "undecodable", "lar
 """What work ends with: a value, or an error; or a value of which other processes get nothing."""
 
 Kind: TypeAlias = Literal[
-    "kill", "pause", "stop", "drop", "deafen", "silence", "refuse", "restart", "forget"
+    "kill", "pause", "stop", "drop", "mute", "deafen", "silence", "refuse", "restart", "forget"
 ]
 """What befalls.
 
 A process is killed, paused (its tasks make no step), or stopped (its block is cancelled). Its
-subscription is dropped, or deafened: messages are lost, and nobody tells it. Its connection, or
-everybody's, falls silent, so that it loses whatever it carries, or is refused, with what is under
-way. The server restarts, without its memory, or forgets it all.
+subscription is dropped, and perhaps refused for a while (mute), or deafened: messages are lost, and
+nobody tells it. Its connection, or everybody's, falls silent, so that it loses whatever it carries,
+or is refused, with what is under way. The server restarts, without its memory, or forgets it all.
 """
 
 

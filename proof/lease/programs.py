@@ -26,8 +26,12 @@ RATES = (1.0, 1.0, 1.0, 1 - 1 / 16, 1 + 1 / 16)
 DELAYS = ((0.0,), (0.0, 1 / 64), (1 / 64, 1 / 16), (1 / 64, 1 / 16, 1 / 4), (1 / 64, 1 / 2, 1.0))
 ENDINGS: tuple[Ending, ...] = get_args(Ending)
 SORTS = ("calm", "kills", "kills", "pauses", "cut off", "cut off", "net", "server", "all")
-OF_PROCESSES: tuple[Kind, ...] = ("kill", "pause", "stop", "drop", "deafen", "silence", "refuse")
-OF_SERVER: tuple[Kind, ...] = ("drop", "deafen", "silence", "refuse", "restart", "forget")
+OF_PROCESSES: tuple[Kind, ...] = (
+    *("kill", "pause", "stop", "drop", "mute", "deafen", "silence", "refuse"),
+)
+OF_SERVER: tuple[Kind, ...] = (
+    *("drop", "mute", "deafen", "silence", "refuse", "restart", "forget"),
+)
 
 
 def random_lease_program(seed: int) -> LeaseProgram:
@@ -141,7 +145,7 @@ class Dice:
             case "pauses":
                 return "pause"
             case "cut off":
-                return self._random.choice(("silence", "silence", "refuse"))
+                return self._random.choice(("silence", "silence", "refuse", "mute"))
         return self._random.choice(OF_SERVER if server else OF_PROCESSES)
 
     def _moment(self) -> float:

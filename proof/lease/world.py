@@ -101,6 +101,8 @@ class LeaseWorld:
             self._living.add(process)
             self._scopes[process] = trio.CancelScope()
             nursery.start_soon(self._live, process)
+        if not self._living:  # so small can a program be made
+            self._over.set()
         with trio.move_on_after(PATIENCE) as patience:
             await self._over.wait()
         if patience.cancelled_caught:
@@ -166,6 +168,9 @@ class LeaseWorld:
             case "silence":
                 link.silent = max(link.silent, until)
             case "drop":
+                network.drop(process)
+            case "mute":
+                link.mute = max(link.mute, until)
                 network.drop(process)
             case "refuse":
                 link.refused = max(link.refused, until)
