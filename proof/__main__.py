@@ -55,6 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     programs.set_defaults(run=commands.programs)
     programs.add_argument("--seeds", type=_count, default=5000, help="how many")
     programs.add_argument("--from", type=int, default=0, dest="first", help="the first")
+    programs.add_argument(
+        "--jobs", type=_count, default=1, help="how many processes share them; one for each core"
+    )
     programs.add_argument("--show", action="store_true", help="print program and history")
 
     checkpoints = add("checkpoints", help="a cancellation at each step of each scenario")

@@ -8,17 +8,24 @@ from typing import Any
 from proof.backends import run
 from proof.cache_plans import CacheProgram
 from proof.cache_world import CacheWorld
-from proof.history import History
+from proof.lease.plans import LeaseProgram
+from proof.lease.world import LeaseWorld
+from proof.loader_plans import LoaderProgram
 from proof.loader_world import LoaderWorld
-from proof.oracle import AnyProgram, Violation, violations
+from proof.oracle import AnyHistory, AnyProgram, Violation, violations
 from proof.plans import Program
 from proof.shuffled_loop import HangError
 from proof.stage import Stage
 from proof.world import World
 
 
-def world_of(program: AnyProgram) -> Stage[Any]:
+def world_of(program: AnyProgram) -> Stage[Any] | LeaseWorld:
     """Return the world in which a program is played."""
+    return LeaseWorld(program) if isinstance(program, LeaseProgram) else stage_of(program)
+
+
+def stage_of(program: Program | LoaderProgram | CacheProgram) -> Stage[Any]:
+    """Return that of a program about flights."""
     if isinstance(program, Program):
         return World(program)
     return CacheWorld(program) if isinstance(program, CacheProgram) else LoaderWorld(program)
@@ -26,14 +33,14 @@ def world_of(program: AnyProgram) -> Stage[Any]:
 
 def check(
     program: AnyProgram, *, backend: str, seed: int | None
-) -> tuple[History[Any], list[Violation]]:
+) -> tuple[AnyHistory, list[Violation]]:
     """Run a program on the schedule of a seed; return its history and what is wrong with it."""
     world = world_of(program)
     return world.history, check_world(world, backend=backend, seed=seed)
 
 
 def check_world(
-    world: Stage[Any],
+    world: Stage[Any] | LeaseWorld,
     *,
     backend: str,
     seed: int | None,

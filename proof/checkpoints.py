@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from proof.checking import check_world, world_of
+from proof.checking import check_world, stage_of
 from proof.history import FOREVER, PENDING
 from proof.oracle import Violation
 from proof.plans import WAYS, Way
@@ -77,7 +77,7 @@ class Striker:
 
 def chances(program: Any, *, backend: str, seed: int | None) -> list[Strike]:
     """Run a program once; return all that can be done to it."""
-    world = world_of(program)
+    world = stage_of(program)
     striker = Striker(world)
     found = check_world(world, backend=backend, seed=seed, before_step=striker.before_step)
     if found:
@@ -87,7 +87,7 @@ def chances(program: Any, *, backend: str, seed: int | None) -> list[Strike]:
 
 def strike_once(program: Any, strike: Strike, *, backend: str, seed: int | None) -> list[Violation]:
     """Run a program and strike; return what is wrong then."""
-    world = world_of(program)
+    world = stage_of(program)
     striker = Striker(world, strike)
     with warnings.catch_warnings():
         if strike.whom == "leader":

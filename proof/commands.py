@@ -11,6 +11,7 @@ from typing import Any
 from proof.backends import BACKENDS
 from proof.checking import check
 from proof.checkpoints import in_the_way, strike_all, ways_on
+from proof.jobs import in_jobs
 from proof.planting import find
 from proof.search import failures, timeline
 from proof.shrink import brief
@@ -40,8 +41,10 @@ def model(options: Namespace) -> bool:
 
 def programs(options: Namespace) -> bool:
     """Run random programs."""
+    if options.jobs > 1:
+        return in_jobs(options)
     good = True
-    for of, backend in product(_subjects(options), _backends(options)):
+    for of, backend in _cases(options):
         make = SUBJECTS[of].random_program
         start = perf_counter()
         seeds = range(options.first, options.first + options.seeds)
@@ -70,8 +73,10 @@ def _show(program: Any, backend: str, seed: int) -> None:
 def checkpoints(options: Namespace) -> bool:
     """Cancel somebody at each step of each scenario."""
     good = True
-    for of, backend in product(_subjects(options), _backends(options)):
+    for of, backend in _cases(options):
         scenarios = SUBJECTS[of].scenarios
+        if not scenarios:
+            continue
         own = () if backend == "trio" else (None,)  # asyncio's own order; Trio has none
         cases = product((*own, *range(options.schedules)), scenarios, ways_on(backend))
         start, strikes = perf_counter(), 0
@@ -95,8 +100,8 @@ def checkpoints(options: Namespace) -> bool:
 def faults(options: Namespace) -> bool:
     """Plant faults, and look for them."""
     good = True
-    for of in _subjects(options):
-        for fault, backend in product(SUBJECTS[of].faults, _backends(options)):
+    for of, backend in _cases(options):
+        for fault in SUBJECTS[of].faults:
             with Watchdog(PATIENCE) as watchdog:
                 seeds = _watched(range(MOST_SEEDS), watchdog, fault.name)
                 found = find(fault, backend, seeds, SUBJECTS[of].random_program)
@@ -120,8 +125,12 @@ def soaks(options: Namespace) -> bool:
     return good
 
 
-def _subjects(options: Namespace) -> list[str]:
-    return list(SUBJECTS) if options.of is None else [options.of]
+def _cases(options: Namespace) -> Iterator[tuple[str, str]]:
+    """Yield what is asked for: the name of a subject, and a back end where that can be run."""
+    for of in SUBJECTS if options.of is None else (options.of,):
+        for backend in _backends(options):
+            if backend in SUBJECTS[of].backends:
+                yield of, backend
 
 
 def _backends(options: Namespace, *, not_this: str = "") -> list[str]:

@@ -25,6 +25,9 @@ from proof.cache_evidence import CacheEvidence
 from proof.cache_plans import CacheProgram
 from proof.evidence import Evidence, Testimony
 from proof.history import History
+from proof.lease import oracle as lease_oracle
+from proof.lease.history import LeaseHistory
+from proof.lease.plans import LeaseProgram
 from proof.loader_evidence import LoaderEvidence
 from proof.loader_plans import LoaderProgram
 from proof.plans import Program
@@ -41,7 +44,8 @@ class Violation(NamedTuple):
         return f"{'no law' if self.law is None else f'law {self.law}'}: {self.text}"
 
 
-AnyProgram: TypeAlias = Program | LoaderProgram | CacheProgram
+AnyProgram: TypeAlias = Program | LoaderProgram | CacheProgram | LeaseProgram
+AnyHistory: TypeAlias = History[Any] | LeaseHistory
 Findings: TypeAlias = Iterator[tuple[int | None, str]]
 
 RULES: tuple[Callable[[Evidence], Findings], ...] = (
@@ -67,14 +71,22 @@ CACHE_RULES: tuple[Callable[[CacheEvidence], Findings], ...] = (
 )
 
 
-def violations(program: AnyProgram, history: History[Any]) -> list[Violation]:
+def violations(program: AnyProgram, history: AnyHistory) -> list[Violation]:
     """Return what is wrong with the history of a program; nothing if all laws hold."""
     found = [Violation(*each) for each in history.remarks]
     found.extend(Violation(*each) for each in _findings(program, history))
     return found
 
 
-def _findings(program: AnyProgram, history: History[Any]) -> Findings:
+def _findings(program: AnyProgram, history: AnyHistory) -> Findings:
+    if isinstance(history, LeaseHistory):
+        assert isinstance(program, LeaseProgram)
+        yield from lease_oracle.findings(program, history)
+    else:
+        yield from _findings_of_flights(program, history)
+
+
+def _findings_of_flights(program: AnyProgram, history: History[Any]) -> Findings:
     if isinstance(program, Program):
         evidence = Evidence(program, history)
         for rule in RULES:
@@ -83,7 +95,7 @@ def _findings(program: AnyProgram, history: History[Any]) -> Findings:
         cache_evidence = CacheEvidence(program, history)
         for cache_rule in CACHE_RULES:
             yield from cache_rule(cache_evidence)
-    else:
+    elif isinstance(program, LoaderProgram):
         loader_evidence = LoaderEvidence(program, history)
         for loader_rule in LOADER_RULES:
             yield from loader_rule(loader_evidence)

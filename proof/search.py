@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from proof.checking import check
-from proof.history import History
-from proof.oracle import Violation
+from proof.oracle import AnyHistory, Violation
 from proof.programs import random_program
 from proof.shrink import brief, shrink
 
@@ -23,7 +22,7 @@ class Failure(NamedTuple):
     seed: int
     backend: str
     program: Any
-    history: History[Any]
+    history: AnyHistory
     violations: list[Violation]
 
     def __str__(self) -> str:
@@ -54,7 +53,7 @@ class Failure(NamedTuple):
         )
 
 
-def timeline(history: History[Any]) -> list[str]:
+def timeline(history: AnyHistory) -> list[str]:
     """Return the lines of a history."""
     return [f"{each.when.tick:6} {each.when.time:8.2f} s  {each.what}" for each in history.events]
 

@@ -27,13 +27,16 @@ def nobody_waits_for_the_server_for_long(seen: LeaseEvidence) -> Findings:
     """Check that every request is bounded."""
     for ask in seen.history.asks:
         until = ask.sent.time + seen.patience(ask.process)
-        if ask.method in PATIENT and ask.returned.time > until + NEARLY:
-            if ask.process.stood(ask.sent.time, ask.returned.time):
-                yield 25, f"{ask} was waited for until {ask.returned.time:g}"
+        if (
+            ask.method in PATIENT
+            and ask.returned.time > until + NEARLY
+            and ask.process.stood(ask.sent.time, ask.returned.time)
+        ):
+            yield 25, f"{ask} was waited for until {ask.returned.time:g}"
 
 
 def who_has_gone_holds_no_lease(seen: LeaseEvidence) -> Findings:
-    """Check that a lease whose part has ended was committed or released, if the server could be told."""
+    """Check that a lease whose part has ended was ended too, if the server could be told."""
     for lease in seen.ledger.leases:
         part = lease.ask.part
         if part is None or part.ended is FOREVER or part.process.killed is not FOREVER:

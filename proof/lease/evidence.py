@@ -77,7 +77,7 @@ class LeaseEvidence:
         return lease.ask.process.plan.on_lost == "finish" or first is not lease
 
     def waits(self, part: Part) -> list[tuple[Ask, Busy, Instant, Ask | None]]:
-        """Return when a part waited: it was told so, until when, and what it asked then, if it did."""
+        """Return the waits of a part: by which request it was told what, until when, the next."""
         found: list[tuple[Ask, Busy, Instant, Ask | None]] = []
         for number, ask in enumerate(part.asks, 1):
             later = part.asks[number] if number < len(part.asks) else None
@@ -106,7 +106,7 @@ class LeaseEvidence:
             if (
                 ask.process is process
                 and ask.returned.tick < when.tick
-                and (ask.failed or ask.method != "check")
+                and (ask.method != ("subscribe" if ask.failed else "check"))
             ):
                 if ask.returned.time == when.time:
                     found.append(ask.failed)
@@ -116,13 +116,13 @@ class LeaseEvidence:
 
     def heard_invalidation(self, process: Lived, key: str, since: Instant, until: Instant) -> bool:
         """Whether a process heard of an invalidation between these, or made one."""
-        return any(
-            notice.invalidated and notice.key == key and since.tick < when.tick < until.tick
-            for when, notice in process.heard
-        ) or any(
-            each.process is process and each.key == key and since.tick < each.ended.tick < until.tick
+        heard = [when for when, notice in process.heard if notice.invalidated and notice.key == key]
+        made = [
+            each.ended
             for each in self.history.invalidations
-        )
+            if each.process is process and each.key == key
+        ]
+        return any(since.tick < when.tick < until.tick for when in (*heard, *made))
 
     def known(self, one: Invalidated, call: Called) -> Instant:
         """Return from when a call must know of an invalidation.

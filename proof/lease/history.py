@@ -216,14 +216,17 @@ class LeaseHistory:
 
     def end(self) -> None:
         """Take away what was written when the tasks of those were ended who had been killed."""
-        for one in (*self.calls, *self.parts):
-            if self.over.tick < one.ended.tick < FOREVER.tick:
-                one.ended, one.outcome = FOREVER, PENDING
-        for each in self.executions:
-            if self.over.tick < each.cancelled.tick:
-                each.cancelled = FOREVER
-            if self.over.tick < each.ended.tick:
-                each.ended = FOREVER
+        for call in self.calls:
+            if self.over.tick < call.ended.tick:
+                call.ended, call.outcome = FOREVER, PENDING
+        for part in self.parts:
+            if self.over.tick < part.ended.tick:
+                part.ended, part.outcome = FOREVER, PENDING
+        for one in self.executions:
+            if self.over.tick < one.cancelled.tick:
+                one.cancelled = FOREVER
+            if self.over.tick < one.ended.tick:
+                one.ended = FOREVER
         for ask in self.asks:
             if self.over.tick < ask.returned.tick:
                 ask.returned, ask.failed = FOREVER, False

@@ -60,6 +60,7 @@ class Leased:
 class Stored:
     """An outcome that was stored."""
 
+    key: str
     outcome: Outcome
     since: Instant
     until: float
@@ -120,6 +121,17 @@ class Ledger:
         lease = self.of_epoch(key, epoch)
         return lease.ended if lease is not None and lease.how == "committed" else FOREVER
 
+    def stored_at(self, key: str, when: Instant) -> list[Stored]:
+        """Return the outcomes that were certainly there at this moment; one at most."""
+        return [
+            each
+            for each in self.stored
+            if each.key == key
+            and each.certain
+            and each.since.tick < when.tick < each.dropped.tick
+            and when.time < each.until
+        ]
+
     def _forget(self, when: Instant) -> None:
         self.forgotten.append(when)
         for state in self._states.values():
@@ -138,45 +150,51 @@ class Ledger:
             state.stored = None
 
     def _acquire(self, ask: Ask, state: State) -> Findings:
-        now, lease, stored = ask.arrived.time, state.lease, state.stored
-        alive = lease is not None and lease.lasts(now)
-        there = (
-            stored is not None and stored.until > now and 0 < ask.since <= stored.outcome.epoch
-        )
-        usable = there and stored is not None and stored.certain
-        match ask.answer:
-            case Hit(outcome):
-                if stored is None or not there:
-                    yield 27, f"{ask} since {ask.since} was given what is not to be had: {outcome}"
-                elif (outcome.epoch, outcome.body) != (stored.outcome.epoch, stored.outcome.body):
-                    yield 27, f"{ask} was given {outcome}, and stored is {stored.outcome}"
-            case Busy(epoch, remaining):
-                if usable:
-                    yield 29, f"{ask} was not given {stored}"
-                if lease is None or not alive:
-                    yield 27, f"{ask} was told that a lease is held, which is not"
-                elif (epoch, remaining) != (lease.epoch, lease.until - now):
-                    yield 27, f"{ask} was told of another lease than {lease}: {ask.answer}"
-                state.waited = state.certain = True
-            case Won(epoch):
-                if usable:
-                    yield 29, f"{ask} won, and could have used {stored}"
-                if lease is not None and alive:
-                    yield 27, f"{ask} won, and {lease} lasts until {lease.until:g}"
-                if epoch <= state.epoch:
-                    yield 27, f"{ask} won epoch {epoch} after epoch {state.epoch}"
-                if lease is not None:
-                    lease.how = "expired"
-                ttl = ask.args["ttl"]
-                until = now + ttl
-                state.lease = Leased(ask, epoch, until, extended=[(ask, until)])
-                state.epoch = epoch
-                if ask.since:
-                    state.waited = state.certain = True
-                elif now >= state.kept_until:
-                    state.certain = False
-                state.kept_until = now + 2 * ttl
-                self.leases.append(state.lease)
+        stored = state.stored
+        if stored is None or not (
+            stored.until > ask.arrived.time and 0 < ask.since <= stored.outcome.epoch
+        ):
+            stored = None
+        if isinstance(ask.answer, Hit):
+            yield from self._hit(ask, stored, ask.answer.outcome)
+            return
+        if stored is not None and stored.certain:
+            yield 29, f"{ask} was not given {stored}, but {ask.answer}"
+        if isinstance(ask.answer, Busy):
+            yield from self._busy(ask, state, ask.answer)
+        else:
+            yield from self._won(ask, state, ask.answer)
+
+    def _hit(self, ask: Ask, stored: Stored | None, outcome: Outcome) -> Findings:
+        if stored is None:
+            yield 27, f"{ask} since {ask.since} was given what is not to be had: {outcome}"
+        elif (outcome.epoch, outcome.body) != (stored.outcome.epoch, stored.outcome.body):
+            yield 27, f"{ask} was given {outcome}, and stored is {stored.outcome}"
+
+    def _busy(self, ask: Ask, state: State, told: Busy) -> Findings:
+        lease, now = state.lease, ask.arrived.time
+        if lease is None or not lease.lasts(now):
+            yield 27, f"{ask} was told that a lease is held, which is not"
+        elif (told.epoch, told.remaining) != (lease.epoch, lease.until - now):
+            yield 27, f"{ask} was told of another lease than {lease}: {told}"
+        state.waited = state.certain = True
+
+    def _won(self, ask: Ask, state: State, won: Won) -> Findings:
+        lease, now, ttl = state.lease, ask.arrived.time, ask.args["ttl"]
+        if lease is not None:
+            if lease.lasts(now):
+                yield 27, f"{ask} won, and {lease} lasts until {lease.until:g}"
+            lease.how = "expired"
+        if won.epoch <= state.epoch:
+            yield 27, f"{ask} won epoch {won.epoch} after epoch {state.epoch}"
+        state.lease = Leased(ask, won.epoch, now + ttl, extended=[(ask, now + ttl)])
+        state.epoch = won.epoch
+        if ask.since:
+            state.waited = state.certain = True
+        elif now >= state.kept_until:
+            state.certain = False
+        state.kept_until = now + 2 * ttl
+        self.leases.append(state.lease)
 
     def _renew(self, ask: Ask, state: State) -> Findings:
         lease, now = state.lease, ask.arrived.time
@@ -202,7 +220,7 @@ class Ledger:
             if state.waited:
                 self._drop(state, ask.arrived)
                 until = now + ask.args["keep"]
-                state.stored = Stored(outcome, ask.arrived, until, certain=state.certain)
+                state.stored = Stored(ask.key, outcome, ask.arrived, until, certain=state.certain)
                 self.stored.append(state.stored)
             state.waited, state.certain = False, True
         elif lease.lasts(now):

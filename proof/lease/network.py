@@ -29,8 +29,7 @@ class Agenda:
         """Have something done."""
         self._count += 1
         heappush(self._due, (time, self._count, do))
-        if time < self._alarm.deadline:
-            self._alarm.deadline = time
+        self._alarm.deadline = min(self._alarm.deadline, time)
 
     async def keep(self) -> None:
         """Do what is due, until cancelled."""
@@ -50,6 +49,8 @@ class Link:
     def __init__(self) -> None:
         self.silent = -math.inf
         """Until then it loses what it carries."""
+        self.mute = -math.inf
+        """Until then it refuses subscriptions."""
         self.refused = -math.inf
         """Until then there is none."""
         self.deaf = -math.inf
@@ -116,12 +117,17 @@ class Network:
         self._under_way[ask.number] = ask
         ask.connection = self.link(None).breaks
         now = self._history.clock()
-        if now < max(self.link(ask.process).refused, self.link(None).refused):
+        if self._is_refused(ask, now):
             self.agenda.at(now + self._delay(), partial(self._fail, ask, "refused"))
         elif self._chance(self._net.cuts):
             self._cut(ask)
         elif not (self._chance(self._net.lost_requests) or self._is_silent(ask.process)):
             self.agenda.at(now + self._delay(), partial(self._arrive, ask))
+
+    def _is_refused(self, ask: Ask, now: float) -> bool:
+        links = self.link(ask.process), self.link(None)
+        muted = ask.method == "subscribe" and any(now < link.mute for link in links)
+        return muted or any(now < link.refused for link in links)
 
     def _cut(self, ask: Ask) -> None:
         now = self._history.clock()

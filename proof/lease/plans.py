@@ -12,14 +12,14 @@ Ending: TypeAlias = Literal["value", "error", "unencodable", "undecodable", "lar
 """What work ends with: a value, or an error; or a value of which other processes get nothing."""
 
 Kind: TypeAlias = Literal[
-    "kill", "pause", "stop", "drop", "deafen", "silence", "refuse", "restart", "forget"
+    "kill", "pause", "stop", "drop", "mute", "deafen", "silence", "refuse", "restart", "forget"
 ]
 """What befalls.
 
 A process is killed, paused (its tasks make no step), or stopped (its block is cancelled). Its
-subscription is dropped, or deafened: messages are lost, and nobody tells it. Its connection, or
-everybody's, falls silent, so that it loses whatever it carries, or is refused, with what is under
-way. The server restarts, without its memory, or forgets it all.
+subscription is dropped, and perhaps refused for a while (mute), or deafened: messages are lost, and
+nobody tells it. Its connection, or everybody's, falls silent, so that it loses whatever it carries,
+or is refused, with what is under way. The server restarts, without its memory, or forgets it all.
 """
 
 
@@ -133,5 +133,8 @@ class LeaseProgram:
 
     def all_keys(self) -> list[str]:
         """Return every key that is called."""
-        found = {call.key for process in self.processes for call in process.calls}
-        return sorted(found | {each.key for process in self.processes for each in process.invalidations})
+        found: set[str] = set()
+        for process in self.processes:
+            found.update(call.key for call in process.calls)
+            found.update(each.key for each in process.invalidations)
+        return sorted(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
 from typing import get_args
@@ -24,113 +25,133 @@ RATES = (1.0, 1.0, 1.0, 1 - 1 / 16, 1 + 1 / 16)
 """Of clocks; a lease bears one that counts a tenth less than the server's."""
 DELAYS = ((0.0,), (0.0, 1 / 64), (1 / 64, 1 / 16), (1 / 64, 1 / 16, 1 / 4), (1 / 64, 1 / 2, 1.0))
 ENDINGS: tuple[Ending, ...] = get_args(Ending)
-OF_PROCESSES: tuple[Kind, ...] = ("kill", "pause", "stop", "drop", "deafen", "silence", "refuse")
-OF_SERVER: tuple[Kind, ...] = ("drop", "deafen", "silence", "refuse", "restart", "forget")
+SORTS = ("calm", "kills", "kills", "pauses", "cut off", "cut off", "net", "server", "all")
+OF_PROCESSES: tuple[Kind, ...] = (
+    *("kill", "pause", "stop", "drop", "mute", "deafen", "silence", "refuse"),
+)
+OF_SERVER: tuple[Kind, ...] = (
+    *("drop", "mute", "deafen", "silence", "refuse", "restart", "forget"),
+)
 
 
 def random_lease_program(seed: int) -> LeaseProgram:
     """Return the program of a seed."""
-    random = Random(f"lease program {seed}")
-    keys = random.choice(("a", "a", "a", "ab"))
-    number = random.choice((1, 2, 2, 3, 3, 4))
-    times = _times(random)
-    # Some programs have one sort of trouble, or none: of these the rules know most.
-    sort = random.choice(("calm", "kills", "pauses", "net", "server", "all"))
-    return LeaseProgram(
-        processes=tuple(_process(random, keys, times) for _ in range(number)),
-        troubles=tuple(_troubles(random, sort, number)),
-        net=_net(random, lossy=sort in {"net", "all"}),
-        times=times,
-        luck=seed,
-    )
+    return Dice(Random(f"lease program {seed}")).program(seed)
 
 
-def _times(random: Random) -> Times:
-    return Times(
-        ttl=random.choice((1.0, 2.0, 4.0)),
-        poll_interval=random.choice((0.5, 1.0, 2.0)),
-        outcome_ttl=random.choice((2.0, 4.0)),
-        request_timeout=random.choice((0.25, 0.5, 1.0)),
-        retry_interval=random.choice((0.5, 1.0)),
-    )
+class Dice:
+    """Draws the parts of one program.
 
+    Some programs have one sort of trouble, or none: of these the rules know most.
+    """
 
-def _process(random: Random, keys: str, times: Times) -> Process:
-    calls = random.choice((1, 1, 2, 2, 3))
-    invalidations = random.choice((0, 0, 0, 1, 2))
-    return Process(
-        calls=tuple(_call(random, keys, times) for _ in range(calls)),
-        invalidations=tuple(
-            _invalidation(random, random.choice(keys), times) for _ in range(invalidations)
-        ),
-        opens=random.choice((0.0, 0.0, 0.5)),
-        rate=random.choice(RATES),
-        coalesces=sometimes(random, 0.4),
-        on_lost="finish" if sometimes(random, 0.2) else "cancel",
-        on_unreachable="raise" if sometimes(random, 0.2) else "run",
-    )
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._keys = random.choice(("a", "a", "a", "ab"))
+        self._processes = random.choice((1, 2, 2, 3, 3, 4))
+        self._sort = random.choice(SORTS)
+        self._writes = self._sometimes(0.4)
+        self._span = random.choice((0.25, 1.0, 3.0))
+        self._net = self._draw_net(lossy=self._sort in {"net", "all"})
+        self._times = self._draw_times()
 
-
-def _invalidation(random: Random, key: str, times: Times) -> Invalidation:
-    then = replace(_call(random, key, times), at=0.0) if sometimes(random, 0.6) else None
-    return Invalidation(key=key, at=_moment(random), then=then)
-
-
-def _call(random: Random, keys: str, times: Times) -> Call:
-    return Call(
-        key=random.choice(keys),
-        at=_moment(random),
-        work=_work(random, times),
-        fresh=sometimes(random, 0.25),
-        cancel=_moment(random) if sometimes(random, 0.2) else None,
-    )
-
-
-def _work(random: Random, times: Times) -> Work:
-    return Work(
-        lasts=times.ttl * random.choice((0.0, 1 / 8, 1 / 4, 1 / 2, 1.0, 1.5)),
-        ending=random.choices(ENDINGS, (10, 3, 1, 1, 1))[0],
-        cleanup=random.choice((0.0, 0.0, 0.25)),
-        stubborn=sometimes(random, 0.1),
-    )
-
-
-def _net(random: Random, *, lossy: bool) -> Net:
-    def chance() -> float:
-        return random.choice((0.0, 0.0, 0.1, 0.3)) if lossy else 0.0
-
-    return Net(
-        delays=random.choice(DELAYS if lossy else DELAYS[:4]),
-        lost_requests=chance(),
-        lost_answers=chance(),
-        lost_messages=max(chance(), chance()),
-        cuts=chance(),
-    )
-
-
-def _troubles(random: Random, sort: str, number: int) -> list[Trouble]:
-    if sort in {"calm", "net"}:
-        return []
-    troubles: list[Trouble] = []
-    for _ in range(random.choice((1, 1, 2, 3))):
-        server = sort == "server" or (sort == "all" and sometimes(random, 0.4))
-        kind: Kind
-        if sort in {"kills", "pauses"}:
-            kind = "kill" if sort == "kills" else "pause"
-        else:
-            kind = random.choice(OF_SERVER if server else OF_PROCESSES)
-        troubles.append(
-            Trouble(
-                kind=kind,
-                whom=None if server else random.randrange(number),
-                at=_moment(random),
-                lasts=random.choice((0.25, 1.0, 2.0, 5.0)),
-            )
+    def program(self, luck: int) -> LeaseProgram:
+        """Return the whole."""
+        return LeaseProgram(
+            processes=tuple(self._process() for _ in range(self._processes)),
+            troubles=tuple(self._troubles()),
+            net=self._net,
+            times=self._times,
+            luck=luck,
         )
-    return troubles
 
+    def _draw_net(self, *, lossy: bool) -> Net:
+        def chance() -> float:
+            return self._random.choice((0.0, 0.0, 0.05, 0.2)) if lossy else 0.0
 
-def _moment(random: Random) -> float:
-    """Return when something is to happen: mostly at one of few moments, for things to meet."""
-    little = random.choice((0.0, 0.0, 0.0, 1 / 128, 1 / 64, 1 / 16))
-    return little + random.choice((0.0, 0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0))
+        return Net(
+            delays=self._random.choice(DELAYS if lossy else DELAYS[:4]),
+            lost_requests=chance(),
+            lost_answers=chance(),
+            lost_messages=2 * chance() if lossy else self._random.choice((0.0, 0.0, 0.0, 0.5)),
+            cuts=chance(),
+        )
+
+    def _draw_times(self) -> Times:
+        random, lossy = self._random, self._net.lost_requests or self._net.lost_answers
+        # Where the network does no harm, nor do these.
+        enough = [each for each in (0.25, 0.5, 1.0) if lossy or each > 2 * self._net.slowest]
+        return Times(
+            ttl=random.choice((1.0, 2.0, 4.0)),
+            poll_interval=random.choice((0.5, 1.0, 2.0)),
+            outcome_ttl=random.choice((2.0, 4.0)),
+            request_timeout=random.choice(enough or [1.0]),
+            retry_interval=random.choice((0.5, 1.0)),
+        )
+
+    def _process(self) -> Process:
+        random = self._random
+        calls = random.choice((1, 1, 2, 2, 3))
+        invalidations = random.choice((0, 1, 1, 2)) if self._writes else 0
+        return Process(
+            calls=tuple(self._call() for _ in range(calls)),
+            invalidations=tuple(self._invalidation() for _ in range(invalidations)),
+            opens=random.choice((0.0, 0.0, 0.5)),
+            rate=random.choice(RATES),
+            coalesces=self._sometimes(0.4),
+            on_lost="finish" if self._sometimes(0.2) else "cancel",
+            on_unreachable="raise" if self._sometimes(0.2) else "run",
+        )
+
+    def _invalidation(self) -> Invalidation:
+        key = self._random.choice(self._keys)
+        then = replace(self._call(), key=key, at=0.0) if self._sometimes(0.6) else None
+        return Invalidation(key=key, at=self._moment(), then=then)
+
+    def _call(self) -> Call:
+        return Call(
+            key=self._random.choice(self._keys),
+            at=self._moment(),
+            work=self._work(),
+            fresh=self._sometimes(0.25),
+            cancel=self._moment() if self._sometimes(0.15) else None,
+        )
+
+    def _work(self) -> Work:
+        random = self._random
+        return Work(
+            lasts=self._times.ttl * random.choice((0.0, 1 / 8, 1 / 4, 1 / 2, 1.0, 1.0, 1.5)),
+            ending=random.choices(ENDINGS, (10, 3, 1, 1, 1))[0],
+            cleanup=random.choice((0.0, 0.0, 0.25)),
+            stubborn=self._sometimes(0.1),
+        )
+
+    def _troubles(self) -> Iterator[Trouble]:
+        if self._sort in {"calm", "net"}:
+            return
+        for _ in range(self._random.choice((1, 1, 2, 3))):
+            server = self._sort == "server" or (self._sort == "all" and self._sometimes(0.4))
+            yield Trouble(
+                kind=self._kind(server=server),
+                whom=None if server else self._random.randrange(self._processes),
+                at=self._moment() + self._random.choice((0.0, 0.25, 0.5, 1.0)),
+                lasts=self._random.choice((0.25, 1.0, 2.0, 5.0)),
+            )
+
+    def _kind(self, *, server: bool) -> Kind:
+        match self._sort:
+            case "kills":
+                return "kill"
+            case "pauses":
+                return "pause"
+            case "cut off":
+                return self._random.choice(("silence", "silence", "refuse", "mute"))
+        return self._random.choice(OF_SERVER if server else OF_PROCESSES)
+
+    def _moment(self) -> float:
+        """Return when something is to happen: mostly at one of few moments, for things to meet."""
+        little = self._random.choice((0.0, 0.0, 0.0, 1 / 128, 1 / 64, 1 / 16))
+        return little + self._span * self._random.choice((0.0, 0.0, 0.25, 0.5, 0.75, 1.0))
+
+    def _sometimes(self, chance: float) -> bool:
+        return sometimes(self._random, chance)

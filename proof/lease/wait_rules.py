@@ -49,7 +49,9 @@ def messages_wake_who_waits(seen: LeaseEvidence) -> Findings:
                     yield 25, f"{part} heard {heard[0][1]}, and waited until {until.time:g}"
 
 
-def _heard(process: Lived, key: str, since: Instant, until: Instant) -> list[tuple[Instant, Notice]]:
+def _heard(
+    process: Lived, key: str, since: Instant, until: Instant
+) -> list[tuple[Instant, Notice]]:
     return [
         (when, notice)
         for when, notice in process.heard

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from anyflight.lease import Hit, LeaseUnavailableError, OutcomeKind
-from proof.history import CANCELLED, FOREVER, Instant
+from anyflight.lease import Busy, Hit, LeaseUnavailableError, OutcomeKind, Won
+from proof.history import CANCELLED, FOREVER
 from proof.lease.evidence import NEARLY, LeaseEvidence
 from proof.lease.history import Executed
 from proof.lease.ledger import Findings, Leased
@@ -29,7 +29,7 @@ def work_is_told_to_stop_before_its_lease_ends(seen: LeaseEvidence) -> Findings:
 
 
 def executions_overlap_only_for_a_reason(seen: LeaseEvidence) -> Findings:
-    """Check that one was paused, or its lease voided, forgotten, or lost where that is no matter."""
+    """Check that one was paused, or its lease was voided, forgotten, or lost and outlasted."""
     under = [one for one in seen.history.executions if one.epoch]
     for one in under:
         for other in under:
@@ -57,20 +57,35 @@ def work_runs_without_a_lease_only_for_a_reason(seen: LeaseEvidence) -> Findings
             continue
         before = [ask for ask in one.part.asks if ask.returned.tick < one.began.tick]
         if before and isinstance(before[-1].got, Hit):
-            if not _useless(seen, before[-1].got):
+            if not _useless(before[-1].got):
                 yield 29, f"{one} began, and {before[-1]} was answered with {before[-1].got}"
         elif not (before and before[-1].failed) and not seen.may_have_lost(one.process, one.began):
             yield 29, f"{one} began without a lease, and {one.process} could ask for it"
 
 
-def _useless(seen: LeaseEvidence, hit: Hit) -> bool:
+def nobody_runs_what_it_could_have_shared(seen: LeaseEvidence) -> Findings:
+    """Check that who waited for an epoch does not win while its outcome is stored."""
+    for part in seen.history.parts:
+        told: Busy | None = None
+        for ask in part.asks:
+            if isinstance(ask.got, Busy):
+                told = told or ask.got
+            elif told is not None and isinstance(ask.answer, Won):
+                for stored in seen.ledger.stored_at(part.key, ask.arrived):
+                    if stored.outcome.epoch >= told.epoch + part.fresh:
+                        yield 29, f"{part} was told of epoch {told.epoch}, and won beside {stored}"
+
+
+def _useless(hit: Hit) -> bool:
     outcome = hit.outcome
     return outcome.kind is OutcomeKind.UNSHARED or (
         outcome.kind is OutcomeKind.VALUE and b"undecodable" in outcome.body
     )
 
 
-def an_unreachable_server_is_an_error_only_where_that_was_asked_for(seen: LeaseEvidence) -> Findings:
+def an_unreachable_server_is_an_error_only_where_that_was_asked_for(
+    seen: LeaseEvidence,
+) -> Findings:
     """Check that there was one, and that the process wants to know."""
     for part in seen.history.parts:
         if isinstance(part.outcome, LeaseUnavailableError):
@@ -129,6 +144,7 @@ RULES = (
     work_is_told_to_stop_before_its_lease_ends,
     executions_overlap_only_for_a_reason,
     work_runs_without_a_lease_only_for_a_reason,
+    nobody_runs_what_it_could_have_shared,
     an_unreachable_server_is_an_error_only_where_that_was_asked_for,
     no_lease_is_lost_without_a_reason,
     work_that_is_wanted_no_more_is_cancelled,

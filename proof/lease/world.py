@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 import trio
 
@@ -20,8 +20,11 @@ from proof.lease.freezer import Freezer, living_in
 from proof.lease.history import Called, Invalidated, LeaseHistory, Lived, Part
 from proof.lease.leftovers import left_in, left_on_the_server, use_again
 from proof.lease.network import Network
-from proof.lease.plans import Call, Invalidation, LeaseProgram, Process, Trouble
+from proof.lease.plans import Call, Invalidation, LeaseProgram, Trouble
 from proof.lease.work import LARGEST, WorkCodec, perform
+
+V = TypeVar("V")
+Ts = TypeVarTuple("Ts")
 
 PATIENCE = 300.0
 """Seconds after which whoever still waits hangs. No program takes a tenth of that."""
@@ -32,7 +35,13 @@ class WatchedLease(Lease[str]):
 
     history: LeaseHistory
 
-    async def execute(self, key: str, func: Any, *args: Any, fresh: bool = False) -> Any:
+    async def execute(
+        self,
+        key: str,
+        func: Callable[[Unpack[Ts]], Awaitable[V]],
+        *args: Unpack[Ts],
+        fresh: bool = False,
+    ) -> V:
         """See :class:`Lease`."""
         history, process = self.history, living_in.get()
         assert process is not None
@@ -40,7 +49,8 @@ class WatchedLease(Lease[str]):
         history.parts.append(part)
         token = taking_part.set(part)
         try:
-            part.outcome = await super().execute(key, func, *args, fresh=fresh)
+            value = await super().execute(key, func, *args, fresh=fresh)
+            part.outcome = value
         except Exception as exc:
             part.outcome = exc
             raise
@@ -48,7 +58,7 @@ class WatchedLease(Lease[str]):
             part.outcome = CANCELLED
             raise
         else:
-            return part.outcome
+            return value
         finally:
             taking_part.reset(token)
             part.ended = history.note(part, "of", process, "ends with", part.outcome)
@@ -74,23 +84,31 @@ class LeaseWorld:
             self._over = trio.Event()
             self.network = Network(program.net, Random(f"network {program.luck}"), history)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.network.agenda.keep)
-                self._plan_troubles()
-                for plan in program.processes:
-                    process = Lived(len(history.processes), plan)
-                    history.processes.append(process)
-                    self._living.add(process)
-                    self._scopes[process] = trio.CancelScope()
-                    nursery.start_soon(self._live, process)
-                with trio.move_on_after(PATIENCE) as patience:
-                    await self._over.wait()
-                if patience.cancelled_caught:
-                    history.remark(25, "somebody waits for ever")
-                history.over = history.note("all processes are gone")
-                await self._look_at_what_is_left()
-                self._bury(nursery)
+                try:
+                    nursery.start_soon(self.network.agenda.keep)
+                    await self._play(nursery)
+                finally:
+                    self._bury(nursery)
         history.end()
         return history
+
+    async def _play(self, nursery: trio.Nursery) -> None:
+        history = self.history
+        self._plan_troubles()
+        for plan in self.program.processes:
+            process = Lived(len(history.processes), plan)
+            history.processes.append(process)
+            self._living.add(process)
+            self._scopes[process] = trio.CancelScope()
+            nursery.start_soon(self._live, process)
+        if not self._living:  # so small can a program be made
+            self._over.set()
+        with trio.move_on_after(PATIENCE) as patience:
+            await self._over.wait()
+        if patience.cancelled_caught:
+            history.remark(25, "somebody waits for ever")
+        history.over = history.note("all processes are gone")
+        await self._look_at_what_is_left()
 
     async def _look_at_what_is_left(self) -> None:
         history, times = self.history, self.program.times
@@ -150,6 +168,9 @@ class LeaseWorld:
             case "silence":
                 link.silent = max(link.silent, until)
             case "drop":
+                network.drop(process)
+            case "mute":
+                link.mute = max(link.mute, until)
                 network.drop(process)
             case "refuse":
                 link.refused = max(link.refused, until)

@@ -1,0 +1,452 @@
+"""Faults of other locks and leases, and some near at hand, to be found in this one.
+
+Those of the store stand for what a script on a server would do wrong.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anyio import Event, current_time, fail_after, move_on_after
+
+from anyflight.lease import Hit, MemoryStore, Notice, Outcome, OutcomeKind, Won, _held
+from anyflight.lease._hearing import Hearing
+from anyflight.lease._held import Holdings
+from anyflight.lease._participation import Participation
+from anyflight.lease._requests import Requests, Unreachable
+from proof.lease.server import Server
+from proof.planting import Fault
+
+
+def _by_key(transition: Any) -> Any:
+    """Let a transition be made whoever asks for it."""
+
+    async def faulty(self: Any, key: str, token: str, *args: Any, **options: Any) -> Any:
+        state = self._states.get(key)
+        if state is not None and state.token is not None:
+            state.token = token
+        return await transition(self, key, token, *args, **options)
+
+    return faulty
+
+
+def _store_without_a_lease(commit: Any) -> Any:
+    async def faulty(self: Any, key: str, token: str, *args: Any, **options: Any) -> Any:
+        state = self._states.get(key)
+        if state is not None:
+            state.token = token
+        return await commit(self, key, token, *args, **options)
+
+    return faulty
+
+
+def _use_any_epoch(acquire: Any) -> Any:
+    async def faulty(self: Any, key: str, token: str, *, ttl: float, since: int) -> Any:
+        return await acquire(self, key, token, ttl=ttl, since=min(since, 1))
+
+    return faulty
+
+
+def _win_what_is_held(acquire: Any) -> Any:
+    async def faulty(self: Any, key: str, token: str, *, ttl: float, since: int) -> Any:
+        state = self._states.get(key)
+        if state is not None and since:  # who comes again finds it ended
+            state.lease_ends = 0.0
+        return await acquire(self, key, token, ttl=ttl, since=since)
+
+    return faulty
+
+
+def _keep_errors_for_everybody(acquire: Any) -> Any:
+    async def faulty(self: Any, key: str, token: str, *, ttl: float, since: int) -> Any:
+        state = self._states.get(key)
+        outcome = state and self._outcome(state, current_time())
+        kept = outcome and outcome.kind is OutcomeKind.ERROR
+        return await acquire(self, key, token, ttl=ttl, since=1 if kept else since)
+
+    return faulty
+
+
+def _pass_for_new(_outcome: Any) -> Any:
+    def faulty(self: Any, state: Any, now: float) -> Outcome | None:
+        whole: Outcome | None = _outcome(self, state, now)
+        return whole and Outcome(state.epoch, whole.kind, whole.body, whole.age)
+
+    return faulty
+
+
+def _drop_the_outcome_only(_invalidate: Any) -> Any:
+    async def faulty(self: Any, key: str, origin: str) -> None:
+        state = self._states.get(key)
+        if state is not None:
+            state.outcome = None
+        self._publish(Notice(key, origin), None)
+
+    return faulty
+
+
+def _forget_who_waits(commit: Any) -> Any:
+    async def faulty(self: Any, key: str, *args: Any, **options: Any) -> Any:
+        state = self._states.get(key)
+        if state is not None:
+            state.waited = False
+        return await commit(self, key, *args, **options)
+
+    return faulty
+
+
+def _count_from_one(_first_epoch: Any) -> Any:
+    return staticmethod(lambda _time: 0)
+
+
+def _ask_as_a_newcomer(acquire: Any) -> Any:
+    async def faulty(self: Any, token: str) -> Any:
+        self._since = 0
+        return await acquire(self, token)
+
+    return faulty
+
+
+def _ask_for_anything(acquire: Any) -> Any:
+    async def faulty(self: Any, token: str) -> Any:
+        self._since = self._since or 1
+        return await acquire(self, token)
+
+    return faulty
+
+
+def _let_a_fresh_call_wait_for_what_runs(wait: Any) -> Any:
+    async def faulty(self: Any, news: Event, remaining: float) -> None:
+        if self._fresh:
+            self._fresh = False
+            self._since -= 1
+        await wait(self, news, remaining)
+
+    return faulty
+
+
+def _wait_for_a_message_only(_wait: Any) -> Any:
+    async def faulty(self: Any, news: Event, remaining: float) -> None:  # noqa: ARG001 - the fault
+        await news.wait()
+        self._shared.counters.woken += 1
+
+    return faulty
+
+
+def _wait_for_the_end_of_the_lease(_wait: Any) -> Any:
+    async def faulty(_self: Any, news: Event, remaining: float) -> None:
+        with move_on_after(remaining):
+            await news.wait()
+
+    return faulty
+
+
+def _listen_when_the_answer_is_there(wait: Any) -> Any:
+    async def faulty(self: Any, news: Event, remaining: float) -> None:  # noqa: ARG001 - the fault
+        with self._shared.hearing.news(self._name) as later:
+            await wait(self, later.event, remaining)
+
+    return faulty
+
+
+def _ask_again_and_again(_wait: Any) -> Any:
+    async def faulty(self: Any, news: Event, remaining: float) -> None:  # noqa: ARG001 - the fault
+        with move_on_after(self._shared.settings.poll_interval / 20):
+            await news.wait()
+
+    return faulty
+
+
+def _keep_what_was_won(_release: Any) -> Any:
+    async def faulty(_self: Any, _token: str) -> None:
+        pass
+
+    return faulty
+
+
+def _tell_nobody(_tell: Any) -> Any:
+    return lambda _self, _name: None
+
+
+def _never_renew(_renew_soon: Any) -> Any:
+    return lambda self, held: self._due.postpone(held)
+
+
+def _renew_no_more(_invalidated: Any) -> Any:
+    def faulty(self: Any, name: str) -> None:
+        for held in self._held.get(name, ()):
+            held.scope.deadline = float("inf")
+            self._due.discard(held)
+
+    return faulty
+
+
+def _count_from_the_answer(add: Any) -> Any:
+    return lambda self, held, _sent: add(self, held, current_time())
+
+
+def _without_a_margin(_margin: Any) -> Any:
+    return 0
+
+
+def _give_up_when_cancelled(_ask: Any) -> Any:
+    async def faulty(self: Any, request: Any) -> Any:
+        self._counters.requests += 1
+        try:
+            with fail_after(self._settings.request_timeout):
+                answer = await request
+        except Exception as exc:
+            self.failed(exc)
+            raise Unreachable from exc
+        self.succeeded()
+        return answer
+
+    return faulty
+
+
+def _wait_for_the_server_for_ever(_ask: Any) -> Any:
+    async def faulty(self: Any, request: Any) -> Any:
+        self._counters.requests += 1
+        try:
+            answer = await request
+        except Exception as exc:
+            self.failed(exc)
+            raise Unreachable from exc
+        self.succeeded()
+        return answer
+
+    return faulty
+
+
+def _try_always(_may_begin: Any) -> Any:
+    return lambda _self: True
+
+
+def _win_alone(acquire: Any) -> Any:
+    """Let the answer that a lease is held be taken for the lease."""
+
+    async def faulty(self: Any, token: str) -> Any:
+        answer = await acquire(self, token)
+        return answer if isinstance(answer, Hit) else Won(answer.epoch)
+
+    return faulty
+
+
+LEASE_FAULTS = (
+    Fault(
+        "an outcome is stored without a look at who holds the lease",
+        27,
+        "any cache that is set when the work has ended, however late",
+        MemoryStore,
+        "commit",
+        _store_without_a_lease,
+    ),
+    Fault(
+        "a lease is released by its key, not by its token",
+        27,
+        "locks that are deleted by who believes to hold them; redis.io, distributed locks",
+        MemoryStore,
+        "release",
+        _by_key,
+    ),
+    Fault(
+        "a lease is renewed by its key, not by its token",
+        27,
+        "locks that are extended with EXPIRE",
+        MemoryStore,
+        "renew",
+        _by_key,
+    ),
+    Fault(
+        "an outcome is used whatever its epoch",
+        27,
+        "PostHog#100666",
+        MemoryStore,
+        "acquire",
+        _use_any_epoch,
+    ),
+    Fault(
+        "a lease is won though it is held",
+        27,
+        "layercache#59: all that wait run when the leader is gone",
+        MemoryStore,
+        "acquire",
+        _win_what_is_held,
+    ),
+    Fault(
+        "an error is kept for whoever asks later",
+        27,
+        "snuba#2128",
+        MemoryStore,
+        "acquire",
+        _keep_errors_for_everybody,
+    ),
+    Fault(
+        "an old outcome passes for that of the new epoch",
+        27,
+        "PostHog#100666",
+        MemoryStore,
+        "_outcome",
+        _pass_for_new,
+    ),
+    Fault(
+        "an invalidation drops the outcome, and does not void the lease",
+        27,
+        "any cache whose deletion is overtaken by a fill",
+        MemoryStore,
+        "invalidate",
+        _drop_the_outcome_only,
+    ),
+    Fault(
+        "nothing is stored for those who wait",
+        29,
+        "locks that are only locks: the next one runs the work again",
+        MemoryStore,
+        "commit",
+        _forget_who_waits,
+    ),
+    Fault(
+        "epochs begin again when the server has lost its memory",
+        27,
+        "fencing numbers that are an INCR",
+        Server,
+        "first_epoch",
+        _count_from_one,
+    ),
+    Fault(
+        "who has waited asks as a newcomer",
+        29,
+        "aiocache 0.12: each that waited runs the work",
+        Participation,
+        "_acquire",
+        _ask_as_a_newcomer,
+    ),
+    Fault(
+        "a newcomer uses what is stored already",
+        26,
+        "a cache that nobody asked for",
+        Participation,
+        "_acquire",
+        _ask_for_anything,
+    ),
+    Fault(
+        "that a lease is held is taken for the lease",
+        28,
+        "a SET without NX",
+        Participation,
+        "_acquire",
+        _win_alone,
+    ),
+    Fault(
+        "a fresh call uses what had begun before it",
+        26,
+        "openusage#928",
+        Participation,
+        "_wait",
+        _let_a_fresh_call_wait_for_what_runs,
+    ),
+    Fault(
+        "who waits relies on a message",
+        25,
+        "whoever subscribes, and asks no more",
+        Participation,
+        "_wait",
+        _wait_for_a_message_only,
+    ),
+    Fault(
+        "who waits does so until the lease ends, however long that is",
+        25,
+        "locks that sleep for their time to live",
+        Participation,
+        "_wait",
+        _wait_for_the_end_of_the_lease,
+    ),
+    Fault(
+        "a message is listened for when the answer has come",
+        25,
+        "a lost wake-up",
+        Participation,
+        "_wait",
+        _listen_when_the_answer_is_there,
+    ),
+    Fault(
+        "who waits asks again and again",
+        31,
+        "cashews 7.6, which waits in a loop without a pause",
+        Participation,
+        "_wait",
+        _ask_again_and_again,
+    ),
+    Fault(
+        "a lease is kept by who was cancelled",
+        32,
+        "FusionCache#644, #646",
+        Participation,
+        "_release",
+        _keep_what_was_won,
+    ),
+    Fault(
+        "nobody in the process is told of invalidations",
+        26,
+        "caches with a tier in memory, and a channel that nobody reads",
+        Hearing,
+        "tell",
+        _tell_nobody,
+    ),
+    Fault(
+        "no lease is ever renewed",
+        29,
+        "locks with a fixed time to live",
+        Holdings,
+        "_renew_soon",
+        _never_renew,
+    ),
+    Fault(
+        "the message of an earlier invalidation ends a lease's renewal",
+        28,
+        "the first version of this one",
+        Holdings,
+        "invalidated",
+        _renew_no_more,
+    ),
+    Fault(
+        "a lease is relied upon for its whole time from the answer on",
+        28,
+        "locks that begin to count when they have been told",
+        Holdings,
+        "add",
+        _count_from_the_answer,
+    ),
+    Fault(
+        "a lease is relied upon to the last moment, by whatever clock",
+        28,
+        "rockscache",
+        _held,
+        "MARGIN",
+        _without_a_margin,
+    ),
+    Fault(
+        "a request is given up when its call is cancelled",
+        32,
+        "rueidis#1010",
+        Requests,
+        "ask",
+        _give_up_when_cancelled,
+    ),
+    Fault(
+        "a request is waited for as long as it takes",
+        25,
+        "clients without a timeout",
+        Requests,
+        "ask",
+        _wait_for_the_server_for_ever,
+    ),
+    Fault(
+        "a server that is lost is asked by every call",
+        31,
+        "clients without a circuit breaker",
+        Requests,
+        "may_begin",
+        _try_always,
+    ),
+)
