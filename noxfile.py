@@ -116,7 +116,17 @@ def lint(session: nox.Session) -> None:
 def typing(session: nox.Session) -> None:
     """Check types, what the public table promises included."""
     _install_wheel(session, "tests", "typing")
-    checked = ["src", "examples", "demo", "servers", "benchmarks", "docs", "proof", "tests/typing"]
+    checked = [
+        "src",
+        "examples",
+        "demo",
+        "fleet",
+        "servers",
+        "benchmarks",
+        "docs",
+        "proof",
+        "tests/typing",
+    ]
     session.run("mypy", *checked, "conftest.py", "noxfile.py")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "anyflight", "--ignoreexternal")
@@ -134,6 +144,13 @@ def demo(session: nox.Session) -> None:
     """Measure the service of the examples through a traffic spike, on a real PostgreSQL."""
     _install_wheel(session, "demo")
     session.run("python", "-m", "demo", *session.posargs)
+
+
+@nox.session(python=NEWEST)
+def fleet(session: nox.Session) -> None:
+    """Measure processes that share executions, beside libraries, and write docs/fleet.md."""
+    _install_wheel(session, "fleet")
+    session.run("python", "-m", "fleet", *session.posargs)
 
 
 @nox.session(python=NEWEST)

@@ -31,7 +31,8 @@ And what they share:
     _environment.py  machine and versions
     _document.py     all that a run has found, and its file
     _targets.py      met or not met
-    _tables.py       figures and tables in Markdown
+    _markdown.py     paragraphs and tables in Markdown
+    _tables.py       figures, and the tables of a question
     _page.py         the page
     _picture.py      the curves
 

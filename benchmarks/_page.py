@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
-from textwrap import wrap
 
 from benchmarks import _caches, _loaders, batches, cache_misses, errors, joiner_parts, joiners
 from benchmarks._caches import KINDS, NOT_AMONG_RIVALS
 from benchmarks._document import Document
 from benchmarks._loaders import LOADERS
+from benchmarks._markdown import paragraph, table
 from benchmarks._measure import NEARLY_ONE, SELDOM
 from benchmarks._questions import QUESTIONS
 from benchmarks._rivals import CALLERS, OURS, RIVALS, Rival
-from benchmarks._tables import NAMES, figure, table, tables_of
+from benchmarks._tables import NAMES, figure, tables_of
 from benchmarks._targets import JOINER_LIMIT, Target, targets_of
 
-HELD = "\0"
-"""Stands for a space at which no line may break."""
 PICTURE = "pictures/scale.png"
 
 
@@ -25,15 +22,6 @@ def page_of(document: Document) -> str:
     """Return the page, in Markdown."""
     parts = (_head, _targets, _rivals, _costlier, _questions, _method)
     return "\n".join(line for part in parts for line in part(document)).rstrip() + "\n"
-
-
-def paragraph(*sentences: str) -> Iterator[str]:
-    """Yield the lines of a paragraph, and an empty one; code stays on one line."""
-    text = " ".join(sentences)
-    text = re.sub("`[^`]*`", lambda code: code[0].replace(" ", HELD), text)
-    for line in wrap(text, 100, break_long_words=False, break_on_hyphens=False):
-        yield line.replace(HELD, " ")
-    yield ""
 
 
 def _head(document: Document) -> Iterator[str]:

@@ -6,25 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from benchmarks import _caches, _loaders, scale
 from benchmarks._document import Document
+from benchmarks._markdown import table
 from benchmarks._measure import Result, Spread
 from benchmarks._rivals import OURS
 
 TIMES = ("µs", "ms")
 NAMES = {"asyncio": "asyncio", "uvloop": "uvloop", "trio": "Trio"}
 """How the back ends are written."""
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> Iterator[str]:
-    """Yield a table, and an empty line; so many columns are aligned to the left, others right."""
-    yield _line(heads)
-    yield _line(["---" if index < left else "--:" for index in range(len(heads))])
-    for row in rows:
-        yield _line(row)
-    yield ""
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def figure(value: float) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import mean
 
+from benchmarks._markdown import paragraph, table
 from benchmarks._measure import Result
-from benchmarks._page import paragraph
-from benchmarks._tables import figure, spread, table
+from benchmarks._tables import figure, spread
 from benchmarks.eviction._document import NO_CHANCE, Document
 from benchmarks.eviction.contestants import CONTESTANTS, FLOOR, LRU, OURS, SAME, Contestant
 from benchmarks.eviction.costs import HIT, MISS, PARTS
