@@ -10,7 +10,14 @@ from enum import Enum, auto
 from sys import get_asyncgen_hooks
 from typing import Any
 
-from anyio import ClosedResourceError, Event, TaskHandle, create_task_group
+from anyio import (
+    ClosedResourceError,
+    Event,
+    TaskHandle,
+    create_task_group,
+    get_current_task,
+    get_running_tasks,
+)
 from anyio.abc import TaskGroup
 from anyio.lowlevel import EventLoopToken, checkpoint, checkpoint_if_cancelled, current_token
 
@@ -35,6 +42,7 @@ class Owner:
     """
 
     __slots__ = (
+        "_opener",
         "_task_group",
         "_token",
         "context",
@@ -60,6 +68,7 @@ class Owner:
         #: How many calls were refused: while closing or closed, or by ``max_waiters``.
         self.refused = 0
         # These hold in the phases OPEN, CLOSING and ABORTING.
+        self._opener: int
         self._task_group: TaskGroup
         self._token: EventLoopToken | None = None
         #: Makes an `anyio.Event`. It is the class of the back end's own events, which `anyio.Event`
@@ -81,6 +90,7 @@ class Owner:
             )
         task_group = create_task_group()
         await task_group.__aenter__()  # does not yield: nobody comes in between
+        self._opener = get_current_task().id
         self._task_group = task_group
         self._token = current_token()
         self.hook = get_asyncgen_hooks()[0] or NOWHERE  # an event loop without them has None
@@ -134,6 +144,10 @@ class Owner:
             raise only
         finally:
             del only, exc  # whose frames may lead here
+
+    def is_abandoned(self) -> bool:
+        """Whether the task that opened this has ended without closing it, so that nobody will."""
+        return all(task.id != self._opener for task in get_running_tasks())
 
     def start(self, task: Coroutine[Any, Any, None], *, name: str) -> TaskHandle[None]:
         """Start a task. Its first step comes later, after the current one of this task."""

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from anyflight.lease import MemoryStore, Notice
+from anyflight.lease import Lease, MemoryStore, Notice
 from tests.lease.leasing import Process
 from tests.support import PENDING, HandClock, Work, settle
 
@@ -272,3 +272,16 @@ async def test_a_stray_cancellation_does_not_end_it(
             await settle()
             assert process.store.subscriptions == count + 1
         assert await process.lease.execute("k", at_once) == 1
+
+
+async def test_a_cancellation_ends_it_if_who_opened_the_lease_has_ended_without_closing_it(
+    anyio_backend_name: str,
+) -> None:
+    if anyio_backend_name == "trio":
+        return  # there, tasks cannot be cancelled from outside, nor left behind
+    # As at the end of asyncio.run(), which cancels what is left, once, and waits for it.
+    await asyncio.create_task(Lease[str](MemoryStore()).__aenter__())
+    (task,) = [task for task in asyncio.all_tasks() if task.get_name().endswith("subscription")]
+    task.cancel()
+    await settle()
+    assert task.done()

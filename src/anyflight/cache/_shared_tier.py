@@ -20,6 +20,8 @@ from ._barring import Barring
 from ._store import StoredValue
 from ._stored_codec import StoredCodec
 
+#: What an error calls all keys.
+ALL: Final = "*"
 #: For how many seconds a lease is taken to store a value that is there already.
 SHORTLY: Final = 1
 #: How many seconds longer than anything is kept a tag leads to its key: so long may work take, and
@@ -118,5 +120,7 @@ class SharedTier(Barring):
 
     async def clear(self) -> None:
         """Do so for all keys."""
-        async for name in self._core.store.keys():
-            await self._core.invalidate_name(name)
+        core = self._core
+        names = aiter(core.store.keys())
+        while (name := await core.ask(anext(names, None), ALL)) is not None:
+            await core.invalidate_name(name)

@@ -92,7 +92,7 @@ class Core:
         self._idle = None
         self._hearing.prepare()
         self._keeper = self.owner.start(
-            self._hearing.keep(), name=f"{self.owner.label} subscription"
+            self._hearing.keep(self.owner.is_abandoned), name=f"{self.owner.label} subscription"
         )
         try:
             await self._hearing.first_attempt()

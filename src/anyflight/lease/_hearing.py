@@ -7,7 +7,7 @@ __all__ = ("Hearing", "Listener", "News")
 import logging
 import math
 import random
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from secrets import token_hex
 from typing import Protocol, cast
@@ -164,8 +164,11 @@ class Hearing:
         if self._refusal is not None:
             raise self._refusal
 
-    async def keep(self) -> None:
-        """Have the subscription, and have it again when it is lost, until cancelled."""
+    async def keep(self, is_abandoned: Callable[[], bool]) -> None:
+        """Have the subscription, and have it again when it is lost, until cancelled.
+
+        :param is_abandoned: whether nobody is left who would cancel this
+        """
         cancelled = get_cancelled_exc_class()
         pause = FIRST_PAUSE
         while True:
@@ -179,7 +182,8 @@ class Hearing:
                 pause = min(2 * pause, self._settings.retry_interval)
             except cancelled:
                 # None is let out: on asyncio, a stray one would end the whole group.
-                if current_effective_deadline() == -math.inf:
+                # But if the lease was never closed, it is the event loop's end that waits for this.
+                if current_effective_deadline() == -math.inf or is_abandoned():
                     return
 
     async def _subscribe(self) -> None:
