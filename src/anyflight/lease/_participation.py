@@ -270,7 +270,7 @@ class Participation(Generic[V]):
         wanted = self._terms.wanted and outcome.kind is OutcomeKind.VALUE
         if outcome.kind is OutcomeKind.UNSHARED:
             keep = self._terms.error_keep
-        name, token = held.name, held.token
+        name, token, committed = held.name, held.token, False
         try:
             with CancelScope(shield=True):
                 async with shared.requests.ending:
