@@ -107,6 +107,11 @@ class ValkeyStore:
                 f"namespace must be one or more letters, digits and '_.-', not {namespace!r}: "
                 "what is in a namespace must be told from all others by its beginning"
             )
+        if client.decode_responses and client.encoding.lower().replace("_", "-") != "utf-8":
+            raise ValueError(
+                f"client must not decode answers as {client.encoding!r}, for keys are UTF-8: give "
+                "it encoding='utf-8', or no decode_responses"
+            )
         self._client = client
         self._channel = f"anyflight:{namespace}"
         self._prefix = f"anyflight:{namespace}:"
