@@ -34,6 +34,13 @@ class Lived:
     """When it had its subscription, at first and again."""
     statistics: Any = None
     """As they were when its block had been left."""
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    """What is cancelled when it is stopped."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it was killed, or has left."""
+        return self.killed is not FOREVER or self.left is not FOREVER
 
     def was_paused(self, since: float, until: float) -> bool:
         """Whether it was paused at any time between these, both included."""
