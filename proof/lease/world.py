@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import random
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from random import Random
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
@@ -18,6 +16,7 @@ from proof.lease.client import Client, taking_part
 from proof.lease.freezer import living_in
 from proof.lease.history import Called, Invalidated, LeaseHistory, Lived, Part
 from proof.lease.leftovers import left_in, left_on_the_server, use_again
+from proof.lease.luck import luck
 from proof.lease.network import Network
 from proof.lease.plans import Call, Invalidation, LeaseProgram
 from proof.lease.troubles import Troubles
@@ -78,7 +77,7 @@ class LeaseWorld:
         """Run the program to its end, whatever that is."""
         history, program = self.history, self.program
         history.clock = trio.current_time
-        with self._luck():
+        with luck(program.luck):
             self._over = trio.Event()
             self.network = Network(program.net, Random(f"network {program.luck}"), history)
             self._troubles = Troubles(history, self.network, self._look_who_lives)
@@ -117,19 +116,6 @@ class LeaseWorld:
         self.network.is_closed = True
         nursery.cancel_scope.cancel()
         self._troubles.end()
-
-    @contextmanager
-    def _luck(self) -> Iterator[None]:
-        """Let leases draw what the seed decides, and write no log meanwhile."""
-        logger = logging.getLogger("anyflight")
-        state, disabled = random.getstate(), logger.disabled
-        random.seed(f"lease {self.program.luck}")
-        logger.disabled = True
-        try:
-            yield
-        finally:
-            random.setstate(state)
-            logger.disabled = disabled
 
     # The processes
 
