@@ -10,6 +10,7 @@ loop of Trio with a virtual clock. The modules:
     network.py      carries requests, answers and messages: late, never, or half the way
     client.py       the store of a process, which asks the server through the network
     freezer.py      pauses processes, and kills them
+    troubles.py     what befalls processes and the server
     work.py         what the functions do, and how values cross processes
     world.py        plays a program
     leftovers.py    what must not be there in the end

@@ -45,8 +45,7 @@ class Client:
                 await subscription.news()
                 while subscription.inbox:
                     notice = subscription.inbox.popleft()
-                    when = self._history.note(self._process, "hears", notice)
-                    self._process.heard.append((when, notice))
+                    self._history.hears(self._process, notice)
                     hear(self._as_sent(notice))
         finally:
             self._network.unsubscribe(subscription)
@@ -109,19 +108,8 @@ class Client:
         history, part = self._history, taking_part.get()
         if self._network.is_closed:
             raise ConnectionResetError("this process was killed long ago")
-        ask = Ask(
-            number=len(history.asks),
-            process=self._process,
-            method=method,
-            key=key,
-            token=history.short(token),
-            args=args,
-            part=part,
-        )
-        history.asks.append(ask)
-        if part is not None and method == "acquire":
-            part.asks.append(ask)
-        ask.sent = history.note(ask)
+        ask = Ask(self._process, part, method, key, token, args)
+        history.sends(ask)
         self._network.send(ask)
         try:
             await ask.event.wait()

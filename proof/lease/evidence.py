@@ -106,7 +106,7 @@ class LeaseEvidence:
             if (
                 ask.process is process
                 and ask.returned.tick < when.tick
-                and (ask.method != ("subscribe" if ask.failed else "check"))
+                and ask.method != "subscribe"  # which is nothing that a call would ask
             ):
                 if ask.returned.time == when.time:
                     found.append(ask.failed)

@@ -34,6 +34,13 @@ class Lived:
     """When it had its subscription, at first and again."""
     statistics: Any = None
     """As they were when its block had been left."""
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    """What is cancelled when it is stopped."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it was killed, or has left."""
+        return self.killed is not FOREVER or self.left is not FOREVER
 
     def was_paused(self, since: float, until: float) -> bool:
         """Whether it was paused at any time between these, both included."""
@@ -135,14 +142,14 @@ class Invalidated:
 class Ask:
     """One request."""
 
-    number: int
     process: Lived
+    part: Part | None
+    """Which asks; none does for a renewal, a subscription, an invalidation."""
     method: str
     key: str
     token: str
     args: dict[str, Any]
-    part: Part | None
-    """Which asks; none does for a renewal, a subscription, an invalidation."""
+    number: int = 0
     sent: Instant = FOREVER
     event: trio.Event = field(default_factory=trio.Event)
     """Set when there is an answer, or an error."""
@@ -234,6 +241,23 @@ class LeaseHistory:
     def short(self, token: str) -> str:
         """Return what a token is called here."""
         return token and self.tokens.setdefault(token, f"t{len(self.tokens)}")
+
+    def sends(self, ask: Ask) -> None:
+        """Write a request that is about to be sent."""
+        ask.number, ask.token = len(self.asks), self.short(ask.token)
+        self.asks.append(ask)
+        if ask.part is not None and ask.method == "acquire":
+            ask.part.asks.append(ask)
+        ask.sent = self.note(ask)
+
+    def obeys(self, ask: Ask) -> None:
+        """Write that a request has come to the server, which does now what it asks for."""
+        ask.arrived = self.note(ask, "arrives")
+        self.server.append(ask)
+
+    def hears(self, process: Lived, notice: Notice) -> None:
+        """Write that a message has come to a process."""
+        process.heard.append((self.note(process, "hears", notice), notice))
 
     def remark(self, law: int | None, text: str) -> None:
         """Say that something is wrong."""

@@ -45,9 +45,7 @@ class Server:
         """Make the transition that is asked for."""
         transition = getattr(self.store, ask.method)
         args = (ask.key, ask.token)[: bool(ask.key) + bool(ask.token)]
-        # Of the same time as what it does, but before the messages that it sends.
-        ask.arrived = self._history.note(ask, "arrives")
-        self._history.server.append(ask)
+        self._history.obeys(ask)  # before the messages that it sends
         ask.answer = in_one_step(transition(*args, **ask.args))
         self._history.note("the server answers", ask, "with", ask.answer)
 

@@ -8,6 +8,7 @@ from typing import Any
 import trio
 
 from anyflight.lease import JSONCodec, Outcome, OutcomeKind, RemoteFlightError, fencing_number
+from proof.history import Mark
 from proof.lease.client import taking_part
 from proof.lease.history import Executed, LeaseHistory
 from proof.lease.plans import Work
@@ -72,7 +73,7 @@ def result_of(one: Executed) -> Any:
     """Return the value of an execution; each has its own."""
     more: object = None
     if one.ending == "unencodable":
-        more = object()
+        more = Mark("what JSON does not know")
     elif one.ending == "large":
         more = "x" * LARGEST
     return {"of": one.number, "ending": one.ending, "more": more}

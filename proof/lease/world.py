@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import random
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
-from functools import partial
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from random import Random
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
@@ -14,13 +11,15 @@ import trio
 
 from anyflight import Coalescer
 from anyflight.lease import Lease
-from proof.history import CANCELLED, FOREVER, Instant
+from proof.history import CANCELLED, FOREVER
 from proof.lease.client import Client, taking_part
-from proof.lease.freezer import Freezer, living_in
+from proof.lease.freezer import living_in
 from proof.lease.history import Called, Invalidated, LeaseHistory, Lived, Part
 from proof.lease.leftovers import left_in, left_on_the_server, use_again
+from proof.lease.luck import luck
 from proof.lease.network import Network
-from proof.lease.plans import Call, Invalidation, LeaseProgram, Trouble
+from proof.lease.plans import Call, Invalidation, LeaseProgram
+from proof.lease.troubles import Troubles
 from proof.lease.work import LARGEST, WorkCodec, perform
 
 V = TypeVar("V")
@@ -70,19 +69,18 @@ class LeaseWorld:
     def __init__(self, program: LeaseProgram) -> None:
         self.program = program
         self.history = LeaseHistory()
-        self.freezer = Freezer()
         self.network: Network
-        self._scopes: dict[Lived, trio.CancelScope] = {}
-        self._living: set[Lived] = set()
+        self._troubles: Troubles
         self._over: trio.Event
 
     async def play(self) -> LeaseHistory:
         """Run the program to its end, whatever that is."""
         history, program = self.history, self.program
         history.clock = trio.current_time
-        with self._luck():
+        with luck(program.luck):
             self._over = trio.Event()
             self.network = Network(program.net, Random(f"network {program.luck}"), history)
+            self._troubles = Troubles(history, self.network, self._look_who_lives)
             async with trio.open_nursery() as nursery:
                 try:
                     nursery.start_soon(self.network.agenda.keep)
@@ -94,15 +92,11 @@ class LeaseWorld:
 
     async def _play(self, nursery: trio.Nursery) -> None:
         history = self.history
-        self._plan_troubles()
-        for plan in self.program.processes:
-            process = Lived(len(history.processes), plan)
-            history.processes.append(process)
-            self._living.add(process)
-            self._scopes[process] = trio.CancelScope()
-            nursery.start_soon(self._live, process)
-        if not self._living:  # so small can a program be made
-            self._over.set()
+        for number, plan in enumerate(self.program.processes):
+            history.processes.append(Lived(number, plan))
+            nursery.start_soon(self._live, history.processes[number])
+        self._troubles.plan(self.program.troubles)
+        self._look_who_lives()  # a program can be made so small that nobody does
         with trio.move_on_after(PATIENCE) as patience:
             await self._over.wait()
         if patience.cancelled_caught:
@@ -121,86 +115,14 @@ class LeaseWorld:
         """Let the tasks end of those who were killed."""
         self.network.is_closed = True
         nursery.cancel_scope.cancel()
-        for process in self.history.processes:
-            self.freezer.thaw(process)
-
-    @contextmanager
-    def _luck(self) -> Iterator[None]:
-        """Let leases draw what the seed decides, and write no log meanwhile."""
-        logger = logging.getLogger("anyflight")
-        state, disabled = random.getstate(), logger.disabled
-        random.seed(f"lease {self.program.luck}")
-        logger.disabled = True
-        try:
-            yield
-        finally:
-            random.setstate(state)
-            logger.disabled = disabled
-
-    # What befalls
-
-    def _plan_troubles(self) -> None:
-        for trouble in self.program.troubles:
-            # A program that is made smaller may have less processes.
-            if trouble.whom is None or trouble.whom < len(self.program.processes):
-                self.network.agenda.at(trouble.at, partial(self._befall, trouble))
-
-    def _befall(self, trouble: Trouble) -> None:
-        history, network = self.history, self.network
-        process = None if trouble.whom is None else history.processes[trouble.whom]
-        if process is not None and process not in self._living:
-            return
-        when = history.note(trouble.kind, process or "the server", f"for {trouble.lasts:g} s")
-        link, until = network.link(process), when.time + trouble.lasts
-        match trouble.kind:
-            case "kill" if process is not None:
-                process.killed = when
-                self.freezer.freeze(process)
-                network.drop(process)
-                self._is_gone(process)
-            case "pause" if process is not None:
-                self._pause(process, when, until)
-            case "stop" if process is not None:
-                process.stopped = when
-                self._scopes[process].cancel()
-            case "deafen":
-                link.deaf = max(link.deaf, until)
-            case "silence":
-                link.silent = max(link.silent, until)
-            case "drop":
-                network.drop(process)
-            case "mute":
-                link.mute = max(link.mute, until)
-                network.drop(process)
-            case "refuse":
-                link.refused = max(link.refused, until)
-                network.break_off(process)
-            case "restart":
-                link.refused = max(link.refused, until)
-                network.break_off(None)
-                network.server.lose_memory()
-            case _:
-                network.server.lose_memory()
-
-    def _pause(self, process: Lived, when: Instant, until: float) -> None:
-        if process.was_paused(when.time, when.time):
-            return
-        process.paused.append((when, Instant(when.tick, until)))
-        self.freezer.freeze(process)
-        self.network.agenda.at(until, partial(self._go_on, process))
-
-    def _go_on(self, process: Lived) -> None:
-        if process in self._living:
-            began, _ = process.paused[-1]
-            process.paused[-1] = began, self.history.note(process, "goes on")
-            self.freezer.thaw(process)
+        self._troubles.end()
 
     # The processes
 
     async def _live(self, process: Lived) -> None:
         living_in.set(process)
         plan, history, lease = process.plan, self.history, self._lease(process)
-        with self._scopes[process]:
+        with process.scope:
             await trio.sleep(plan.opens)
             async with AsyncExitStack() as stack:
                 subject: Any = await stack.enter_async_context(lease)
@@ -217,11 +139,10 @@ class LeaseWorld:
             process.statistics = lease.statistics()
             history.remarks.extend((32, text) for text in left_in(lease))
         process.left = self.history.note(process, "ends")
-        self._is_gone(process)
+        self._look_who_lives()
 
-    def _is_gone(self, process: Lived) -> None:
-        self._living.discard(process)
-        if not self._living:
+    def _look_who_lives(self) -> None:
+        if all(process.is_gone for process in self.history.processes):
             self._over.set()
 
     def _lease(self, process: Lived) -> WatchedLease:

@@ -16,7 +16,7 @@ from proof.search import failures
 from proof.subjects import SUBJECTS
 
 SEEDS = 120
-EACH = [(of, backend) for of in SUBJECTS for backend in BACKENDS]
+EACH = [(of, backend) for of, subject in SUBJECTS.items() for backend in subject.backends]
 
 
 @pytest.mark.parametrize(("of", "backend"), EACH)
@@ -34,8 +34,9 @@ def test_a_seed_replays_the_same_history(of: str, backend: str) -> None:
         assert first[0].events == again[0].events
 
 
-def test_a_seed_replays_the_same_history_in_another_process() -> None:
-    options = ["--of", "coalescer", "--seeds", "1", "--from", "1", "--show"]
+@pytest.mark.parametrize("of", ["coalescer", "lease"])
+def test_a_seed_replays_the_same_history_in_another_process(of: str) -> None:
+    options = ["--of", of, "--backend", "trio", "--seeds", "1", "--from", "1", "--show"]
     command = [sys.executable, "-m", "proof", "programs", *options]
     runs = [
         subprocess.run(

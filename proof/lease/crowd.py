@@ -1,0 +1,162 @@
+"""Many processes, and nothing goes wrong: how often work is done, and what the server is asked.
+
+It is the same simulation as that of the random programs, with calls that arrive at random. Nothing
+of a run is written down but how often things happened.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from random import Random
+from statistics import fmean, quantiles
+
+import trio
+
+from anyflight import Coalescer
+from anyflight.lease import Lease, Notice
+from proof.backends import run
+from proof.history import FOREVER, Instant
+from proof.lease import plans
+from proof.lease.client import Client
+from proof.lease.history import Ask, LeaseHistory, Lived
+from proof.lease.luck import luck
+from proof.lease.network import Network
+
+KEY = "hot"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crowd:
+    """Processes that are asked for one key.
+
+    :ivar processes: how many: N
+    :ivar rate: calls per second in all of them together, at random: L
+    :ivar seconds: how long the work takes: S
+    :ivar leased: whether they share a lease, or each coalesces for itself
+    :ivar delay: seconds from a process to the server, and from there to a process
+    :ivar lost_messages: the chance of a message to be lost
+    :ivar lasts: for how many seconds it is observed
+    """
+
+    processes: int
+    rate: float
+    seconds: float
+    leased: bool = True
+    delay: float = 0.00025
+    lost_messages: float = 0.0
+    lasts: float = 10.0
+    seed: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Observed:
+    """What was seen, per second: executions, requests and messages; and how long calls took."""
+
+    executions: float
+    requests: float
+    messages: float
+    latencies: list[float] = field(repr=False)
+
+    @property
+    def mean_latency(self) -> float:
+        """Return the mean of the calls, in seconds."""
+        return fmean(self.latencies)
+
+    @property
+    def p99_latency(self) -> float:
+        """Return what one call in a hundred took longer than, in seconds."""
+        return quantiles(self.latencies, n=100)[-1]
+
+
+class Counts(LeaseHistory):
+    """A history that forgets: it counts requests and messages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.number = 0
+        self.seen: Counter[str] = Counter()
+
+    def note(self, *what: object) -> Instant:  # noqa: ARG002 - as LeaseHistory
+        """Write nothing."""
+        return FOREVER
+
+    def sends(self, ask: Ask) -> None:
+        """Count a request."""
+        self.number += 1
+        ask.number = self.number
+        if ask.method not in {"check", "subscribe"}:
+            self.seen["request"] += 1
+
+    def obeys(self, ask: Ask) -> None:
+        """Write nothing."""
+
+    def hears(self, process: Lived, notice: Notice) -> None:  # noqa: ARG002 - as LeaseHistory
+        """Count a message."""
+        self.seen["message"] += 1
+
+
+class Place:
+    """Where a crowd is observed."""
+
+    def __init__(self, crowd: Crowd) -> None:
+        self._crowd = crowd
+        self._counts = Counts()
+        self._random = Random(f"crowd {crowd.seed}")
+        self._latencies: list[float] = []
+
+    async def observe(self) -> Observed:
+        """Let calls come for some seconds."""
+        crowd, counts = self._crowd, self._counts
+        counts.clock = trio.current_time
+        net = plans.Net(delays=(crowd.delay,), lost_messages=crowd.lost_messages)
+        network = Network(net, self._random, counts)
+        async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
+            nursery.start_soon(network.agenda.keep)
+            coalescers = [await self._open(network, stack) for _ in range(crowd.processes)]
+            await self._let_come(nursery, coalescers, max(1.0, 10 * crowd.seconds))
+            counts.seen.clear()
+            self._latencies.clear()
+            await self._let_come(nursery, coalescers, crowd.lasts)
+            observed = Observed(
+                executions=counts.seen["execution"] / crowd.lasts,
+                requests=counts.seen["request"] / crowd.lasts,
+                messages=counts.seen["message"] / crowd.lasts,
+                latencies=list(self._latencies),
+            )
+            network.is_closed = True
+            nursery.cancel_scope.cancel()
+        return observed
+
+    async def _open(self, network: Network, stack: AsyncExitStack) -> Coalescer[str, None]:
+        if not self._crowd.leased:
+            return await stack.enter_async_context(Coalescer[str, None]())
+        client = Client(Lived(0, plans.Process()), network, self._counts)
+        lease = await stack.enter_async_context(Lease[str](client))
+        return await stack.enter_async_context(Coalescer[str, None](across=lease))
+
+    async def _let_come(
+        self, nursery: trio.Nursery, coalescers: list[Coalescer[str, None]], seconds: float
+    ) -> None:
+        end = trio.current_time() + seconds
+        while True:
+            await trio.sleep(self._random.expovariate(self._crowd.rate))
+            if trio.current_time() > end:
+                return
+            nursery.start_soon(self._call, self._random.choice(coalescers))
+
+    async def _call(self, coalescer: Coalescer[str, None]) -> None:
+        began = trio.current_time()
+        await coalescer.execute(KEY, self._work)
+        self._latencies.append(trio.current_time() - began)
+
+    async def _work(self) -> None:
+        self._counts.seen["execution"] += 1
+        await trio.sleep(self._crowd.seconds)
+
+
+def observe(crowd: Crowd) -> Observed:
+    """Return what is seen of a crowd: the same each time."""
+    with luck(crowd.seed):
+        return run(Place(crowd).observe, backend="trio", seed=crowd.seed)
