@@ -52,9 +52,9 @@ class Lease(Generic[K]):
     What is promised is efficiency: usually one execution, never a wait for a process or a server
     that is gone, never a result that is older than the call may use. It is not mutual exclusion. If
     the process that holds a lease is stopped for longer than ``ttl``, or the server loses its data,
-    two executions overlap; see `fencing_number` for work that must know. And no circle is seen but that of work which would
-    wait for its own key: where work for one key asks for another, in whatever process, let the keys
-    have an order, or bound the calls by a timeout.
+    two executions overlap; see `fencing_number` for work that must know. And no circle is seen but
+    that of work which would wait for its own key: where work for one key asks for another, in
+    whatever process, let the keys have an order, or bound the calls by a timeout.
 
     Open it with ``async with``, as a :class:`Coalescer`, before those that use it: the block owns
     the subscription and the renewals. On leaving it normally, new calls are refused, and those that
