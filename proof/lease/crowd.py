@@ -37,6 +37,7 @@ class Crowd:
     :ivar leased: whether they share a lease, or each coalesces for itself
     :ivar delay: seconds from a process to the server, and from there to a process
     :ivar lost_messages: the chance of a message to be lost
+    :ivar poll_interval: after how many seconds at most one who waits asks again
     :ivar lasts: for how many seconds it is observed
     """
 
@@ -46,6 +47,7 @@ class Crowd:
     leased: bool = True
     delay: float = 0.00025
     lost_messages: float = 0.0
+    poll_interval: float = 1.0
     lasts: float = 10.0
     seed: int = 0
 
@@ -144,7 +146,8 @@ class Place:
             lease = None
             if self._crowd.leased:
                 client = Client(Lived(0, plans.Process()), network, self._counts)
-                lease = await stack.enter_async_context(Lease[str](client))
+                lease = Lease[str](client, poll_interval=self._crowd.poll_interval)
+                await stack.enter_async_context(lease)
             coalescer = Coalescer[str, None](across=lease)
             task_status.started(await stack.enter_async_context(coalescer))
             await trio.sleep_forever()

@@ -12,7 +12,8 @@ from proof.lease.crowd_theory import expected
 
 PROCESSES = (1, 3, 10, 30, 100, 300, 1000)
 RATES = (10.0, 100.0, 1000.0, 10_000.0)
-LOST = (0.0, 0.5, 1.0)
+WAITING = ((0.0, 1.0), (0.5, 1.0), (1.0, 1.0), (1.0, 0.2), (1.0, 0.05))
+"""How many messages are lost, and the poll interval."""
 COMMON = Crowd(processes=100, rate=1000.0, seconds=0.05)
 """What is not varied."""
 
@@ -25,8 +26,14 @@ def crowds(lasts: float) -> list[Crowd]:
     each = [replace(common, processes=number) for number in PROCESSES]
     each += [replace(common, rate=rate) for rate in RATES]
     both = [replace(one, leased=leased) for one in each for leased in (True, False)]
-    both += [replace(common, lost_messages=lost) for lost in LOST]
+    both += _waiting(common)
     return sorted(set(both), key=lambda one: one.leased * one.processes * one.rate, reverse=True)
+
+
+def _waiting(common: Crowd) -> list[Crowd]:
+    return [
+        replace(common, lost_messages=lost, poll_interval=interval) for lost, interval in WAITING
+    ]
 
 
 def observe_all(some: Iterable[Crowd]) -> Seen:
@@ -44,7 +51,7 @@ def tables(seen: Seen, lasts: float) -> str:
     parts = [
         _both("N", by_size, seen),
         _both("L", by_rate, seen),
-        _without_messages([replace(common, lost_messages=lost) for lost in LOST], seen),
+        _by_waiting(_waiting(common), seen),
     ]
     return "\n\n".join("\n".join(part) for part in parts)
 
@@ -74,14 +81,18 @@ def _with_theory(crowd: Crowd, seen: Seen) -> Iterator[str]:
         yield from map(number, pair)
 
 
-def _without_messages(some: list[Crowd], seen: Seen) -> Iterator[str]:
-    yield "| messages lost | executions | requests | mean of a call | 1 in 100 is slower than |"
-    yield "|--:" * 5 + "|"
+def _by_waiting(some: list[Crowd], seen: Seen) -> Iterator[str]:
+    yield (
+        "| messages lost | `poll_interval` | executions | requests | mean of a call "
+        "| 1 in 100 is slower than |"
+    )
+    yield "|--:" * 6 + "|"
     yield from starmap(
         _row,
         (
             (
                 f"{one.lost_messages:.0%}".replace("%", " %"),
+                f"{one.poll_interval:g} s",
                 number(seen[one].executions),
                 number(seen[one].requests),
                 _ms(seen[one].mean_latency),

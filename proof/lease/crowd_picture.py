@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from proof.lease.crowd import Crowd
 from proof.lease.crowd_figures import COMMON, PROCESSES, Seen
-from proof.lease.crowd_theory import Expected, expected
+from proof.lease.crowd_theory import expected
 
 # Of Okabe and Ito: told apart with every kind of colour vision.
 ALONE, LEASED, REQUESTS, MESSAGES = "#d55e00", "#0072b2", "#0072b2", "#009e73"
@@ -37,7 +38,7 @@ STYLE: dict[Any, Any] = {
     "lines.markersize": 6,
     "svg.hashsalt": "anyflight",  # equal figures give an equal file
 }
-CURVE = [10 ** (step / 20) for step in range(61)]
+CURVE = sorted({round(10 ** (step / 20)) for step in range(61)})
 """Numbers of processes for a curve."""
 
 
@@ -53,7 +54,7 @@ def compose(seen: Seen, common: Crowd) -> Figure:
     """Compose the figure: lines are theory, points the simulation."""
     figure = Figure(figsize=(10, 4.9), facecolor="white")
     grid = figure.subplots(1, 2)
-    figure.subplots_adjust(left=0.075, right=0.98, top=0.75, bottom=0.125, wspace=0.2)
+    figure.subplots_adjust(left=0.085, right=0.98, top=0.78, bottom=0.125, wspace=0.24)
     executions, traffic = grid
     alone = replace(common, leased=False)
 
@@ -79,9 +80,11 @@ def _curve(  # noqa: PLR0913, PLR0917 - what a curve is made of
     colour: str,
     label: str,
 ) -> None:
-    theory: list[Expected] = [expected(replace(common, processes=n)) for n in CURVE]  # type: ignore[arg-type]
-    axes.plot(CURVE, [read(each) for each in theory], color=colour, linewidth=1.5)
-    points = [read(seen[replace(common, processes=n)]) for n in PROCESSES]
+    curve = {n: read(expected(replace(common, processes=n))) for n in CURVE}
+    # On a logarithmic scale there is no place for what one process alone has none of.
+    shown = {n: value for n, value in curve.items() if value}
+    axes.plot(list(shown), list(shown.values()), color=colour, linewidth=1.5)
+    points = [read(seen[replace(common, processes=n)]) or nan for n in PROCESSES]
     axes.plot(PROCESSES, points, "o", color=colour, label=label)
 
 
@@ -110,8 +113,8 @@ def _heading(figure: Figure, common: Crowd) -> None:
         0.02,
         0.905,
         f"One key, {common.rate:,.0f} calls per second in the whole fleet, work of "
-        f"{1000 * common.seconds:.0f} ms. Points: the simulation, {common.lasts:g} seconds of its "
-        "time each; lines: the formulas.",
+        f"{1000 * common.seconds:.0f} ms.\nPoints are the simulation, {common.lasts:g} seconds of "
+        "its time each; lines are the formulas.",
         fontsize=10.5,
         color=GREY,
         verticalalignment="top",
