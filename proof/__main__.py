@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from proof import commands, mutants
 from proof.backends import BACKENDS
+from proof.lease.crowd_command import crowds
 from proof.subjects import SUBJECTS
 
 EVERYTHING = ("model", "programs", "checkpoints", "faults", "soak")
@@ -42,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m proof",
         description="Try to show that a law of anyflight does not hold. Without a command: all but "
-        "mutants, for a few minutes.",
+        "crowd and mutants, for a few minutes.",
         allow_abbrev=False,
     )
     add = parser.add_subparsers(required=True, metavar="command").add_parser
@@ -78,6 +79,11 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--of", choices=SUBJECTS, help="default: all, one after the other")
     for one in (programs, checkpoints, faults, soak):
         one.add_argument("--backend", choices=BACKENDS, help="default: all, one after the other")
+
+    crowd = add("crowd", help="many processes of a lease, beside the formulas")
+    crowd.set_defaults(run=crowds)
+    crowd.add_argument("--seconds", type=_count, default=10, help="of virtual time")
+    crowd.add_argument("--write", action="store_true", help="into docs: the tables, the picture")
 
     mutants.add_arguments(add("mutants", help="changes of the source, which the tests must notice"))
     return parser

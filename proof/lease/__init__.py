@@ -22,4 +22,10 @@ loop of Trio with a virtual clock. The modules:
     end_rules.py    rules about what is left, and the counters
     oracle.py       all rules together
     faults.py       faults to be found
+    luck.py         seeds what leases draw
+    crowd.py        many processes without troubles
+    crowd_theory.py     what is to be expected of them
+    crowd_figures.py    which are observed, and the tables
+    crowd_picture.py    the picture
+    crowd_command.py    the command that writes both
 """

@@ -37,6 +37,7 @@ class Crowd:
     :ivar leased: whether they share a lease, or each coalesces for itself
     :ivar delay: seconds from a process to the server, and from there to a process
     :ivar lost_messages: the chance of a message to be lost
+    :ivar poll_interval: after how many seconds at most one who waits asks again
     :ivar lasts: for how many seconds it is observed
     """
 
@@ -46,6 +47,7 @@ class Crowd:
     leased: bool = True
     delay: float = 0.00025
     lost_messages: float = 0.0
+    poll_interval: float = 1.0
     lasts: float = 10.0
     seed: int = 0
 
@@ -112,29 +114,43 @@ class Place:
         counts.clock = trio.current_time
         net = plans.Net(delays=(crowd.delay,), lost_messages=crowd.lost_messages)
         network = Network(net, self._random, counts)
-        async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
-            nursery.start_soon(network.agenda.keep)
-            coalescers = [await self._open(network, stack) for _ in range(crowd.processes)]
-            await self._let_come(nursery, coalescers, max(1.0, 10 * crowd.seconds))
-            counts.seen.clear()
-            self._latencies.clear()
-            await self._let_come(nursery, coalescers, crowd.lasts)
-            observed = Observed(
-                executions=counts.seen["execution"] / crowd.lasts,
-                requests=counts.seen["request"] / crowd.lasts,
-                messages=counts.seen["message"] / crowd.lasts,
-                latencies=list(self._latencies),
-            )
+        async with trio.open_nursery() as processes:
+            processes.start_soon(network.agenda.keep)
+            coalescers: list[Coalescer[str, None]] = [
+                await processes.start(self._live, network) for _ in range(crowd.processes)
+            ]
+            async with trio.open_nursery() as calls:
+                await self._let_come(calls, coalescers, max(1.0, 10 * crowd.seconds))
+                counts.seen.clear()
+                self._latencies.clear()
+                await self._let_come(calls, coalescers, crowd.lasts)
+                observed = self._observed()
+                calls.cancel_scope.cancel()
             network.is_closed = True
-            nursery.cancel_scope.cancel()
+            processes.cancel_scope.cancel()
         return observed
 
-    async def _open(self, network: Network, stack: AsyncExitStack) -> Coalescer[str, None]:
-        if not self._crowd.leased:
-            return await stack.enter_async_context(Coalescer[str, None]())
-        client = Client(Lived(0, plans.Process()), network, self._counts)
-        lease = await stack.enter_async_context(Lease[str](client))
-        return await stack.enter_async_context(Coalescer[str, None](across=lease))
+    def _observed(self) -> Observed:
+        seen, lasts = self._counts.seen, self._crowd.lasts
+        return Observed(
+            executions=seen["execution"] / lasts,
+            requests=seen["request"] / lasts,
+            messages=seen["message"] / lasts,
+            latencies=list(self._latencies),
+        )
+
+    async def _live(
+        self, network: Network, *, task_status: trio.TaskStatus[Coalescer[str, None]]
+    ) -> None:
+        async with AsyncExitStack() as stack:
+            lease = None
+            if self._crowd.leased:
+                client = Client(Lived(0, plans.Process()), network, self._counts)
+                lease = Lease[str](client, poll_interval=self._crowd.poll_interval)
+                await stack.enter_async_context(lease)
+            coalescer = Coalescer[str, None](across=lease)
+            task_status.started(await stack.enter_async_context(coalescer))
+            await trio.sleep_forever()
 
     async def _let_come(
         self, nursery: trio.Nursery, coalescers: list[Coalescer[str, None]], seconds: float

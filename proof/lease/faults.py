@@ -226,8 +226,8 @@ def _win_alone(acquire: Any) -> Any:
     """Let the answer that a lease is held be taken for the lease."""
 
     async def faulty(self: Any, token: str) -> Any:
-        answer = await acquire(self, token)
-        return answer if isinstance(answer, Hit) else Won(answer.epoch)
+        answer, sent = await acquire(self, token)
+        return (answer if isinstance(answer, Hit) else Won(answer.epoch)), sent
 
     return faulty
 

@@ -139,6 +139,15 @@ class Invalidated:
 
 
 @dataclass(eq=False, slots=True)
+class Forgot:
+    """One call of ``forget`` that found a flight."""
+
+    key: str
+    process: Lived
+    when: Instant
+
+
+@dataclass(eq=False, slots=True)
 class Ask:
     """One request."""
 
@@ -204,6 +213,7 @@ class LeaseHistory:
     parts: list[Part] = field(default_factory=list)
     executions: list[Executed] = field(default_factory=list)
     invalidations: list[Invalidated] = field(default_factory=list)
+    forgets: list[Forgot] = field(default_factory=list)
     asks: list[Ask] = field(default_factory=list)
     server: list[Ask | Forgotten] = field(default_factory=list)
     """What it did, in that order."""

@@ -73,6 +73,14 @@ class Invalidation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Forget:
+    """One call of the coalescer's ``forget``."""
+
+    key: str = "a"
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
     """One process: a lease, perhaps with a coalescer before it, and its calls."""
 
@@ -83,6 +91,12 @@ class Process:
     """How many seconds its clock counts in one of the server's."""
 
     coalesces: bool = False
+    """Whether there is a coalescer; what follows until the next comment is said of that."""
+
+    forgets: tuple[Forget, ...] = ()
+    on_abandon: Literal["cancel", "finish"] = "cancel"
+    flight_timeout: float | None = None
+    # Of the lease again:
     on_lost: Literal["cancel", "finish"] = "cancel"
     on_unreachable: Literal["run", "raise"] = "run"
 

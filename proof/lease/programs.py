@@ -10,6 +10,7 @@ from typing import get_args
 from proof.lease.plans import (
     Call,
     Ending,
+    Forget,
     Invalidation,
     Kind,
     LeaseProgram,
@@ -21,7 +22,7 @@ from proof.lease.plans import (
 )
 from proof.programs import sometimes
 
-RATES = (1.0, 1.0, 1.0, 1 - 1 / 16, 1 + 1 / 16)
+RATES = (1.0, 1.0, 1.0, 1 - 1 / 16, 1 - 3 / 32, 1 + 1 / 16)
 """Of clocks; a lease bears one that counts a tenth less than the server's."""
 DELAYS = ((0.0,), (0.0, 1 / 64), (1 / 64, 1 / 16), (1 / 64, 1 / 16, 1 / 4), (1 / 64, 1 / 2, 1.0))
 ENDINGS: tuple[Ending, ...] = get_args(Ending)
@@ -93,24 +94,29 @@ class Dice:
         random = self._random
         calls = random.choice((1, 1, 2, 2, 3))
         invalidations = random.choice((0, 1, 1, 2)) if self._writes else 0
+        coalesces = self._sometimes(0.4)
+        forgets = random.choice((0, 0, 0, 1)) if coalesces else 0
         return Process(
             calls=tuple(self._call() for _ in range(calls)),
             invalidations=tuple(self._invalidation() for _ in range(invalidations)),
             opens=random.choice((0.0, 0.0, 0.5)),
             rate=random.choice(RATES),
-            coalesces=self._sometimes(0.4),
+            coalesces=coalesces,
+            forgets=tuple(Forget(key=self._key(), at=self._moment()) for _ in range(forgets)),
+            on_abandon="finish" if self._sometimes(0.2) else "cancel",
+            flight_timeout=random.choice((None, None, None, 1.0)) if coalesces else None,
             on_lost="finish" if self._sometimes(0.2) else "cancel",
             on_unreachable="raise" if self._sometimes(0.2) else "run",
         )
 
     def _invalidation(self) -> Invalidation:
-        key = self._random.choice(self._keys)
+        key = self._key()
         then = replace(self._call(), key=key, at=0.0) if self._sometimes(0.6) else None
         return Invalidation(key=key, at=self._moment(), then=then)
 
     def _call(self) -> Call:
         return Call(
-            key=self._random.choice(self._keys),
+            key=self._key(),
             at=self._moment(),
             work=self._work(),
             fresh=self._sometimes(0.25),
@@ -147,6 +153,9 @@ class Dice:
             case "cut off":
                 return self._random.choice(("silence", "silence", "refuse", "mute"))
         return self._random.choice(OF_SERVER if server else OF_PROCESSES)
+
+    def _key(self) -> str:
+        return self._random.choice(self._keys)
 
     def _moment(self) -> float:
         """Return when something is to happen: mostly at one of few moments, for things to meet."""

@@ -34,6 +34,27 @@ def a_call_is_given_nothing_that_an_invalidation_has_overtaken(seen: LeaseEviden
                 yield 26, f"{call} was made after an invalidation, and got what {one} began before"
 
 
+def a_call_is_given_nothing_of_a_flight_that_was_forgotten(seen: LeaseEvidence) -> Findings:
+    """Check that as long as that is in the air later calls get what began later."""
+    for each in seen.history.forgets:
+        in_the_air = [
+            part
+            for part in seen.history.parts
+            if part.process is each.process
+            and part.key == each.key
+            and part.began.tick < each.when.tick < part.ended.tick
+        ]
+        for call in seen.history.calls:
+            one = seen.execution(call.outcome)
+            if (
+                one is not None
+                and (call.process, call.plan.key) == (each.process, each.key)
+                and one.began.tick < each.when.tick < call.made.tick
+                and any(call.made.tick < part.ended.tick for part in in_the_air)
+            ):
+                yield 26, f"{call} was made after forget, and got what {one} began before"
+
+
 def a_call_is_given_nothing_that_was_over(seen: LeaseEvidence) -> Findings:
     """Check that the outcome of another was not stored before the call, nor older than it said."""
     for part in seen.history.parts:
@@ -100,6 +121,7 @@ NAME = f"{WorkError.__module__}.{WorkError.__qualname__}"
 RULES = (
     a_fresh_call_is_given_what_began_after_it,
     a_call_is_given_nothing_that_an_invalidation_has_overtaken,
+    a_call_is_given_nothing_of_a_flight_that_was_forgotten,
     a_call_is_given_nothing_that_was_over,
     a_call_of_a_coalescer_is_given_what_was_in_the_air,
     errors_say_where_they_come_from,

@@ -122,6 +122,7 @@ def _is_wanted_no_more(seen: LeaseEvidence, one: Executed) -> bool:
     """Whether those who waited for an execution left at the moment in which it was cancelled."""
     return (
         one.part.outcome is CANCELLED
+        or one.process.plan.flight_timeout is not None  # or the flight's time was over
         or one.process.stopped.time <= one.cancelled.time
         or one.process.killed.time <= one.cancelled.time
         or any(

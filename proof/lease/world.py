@@ -14,11 +14,11 @@ from anyflight.lease import Lease
 from proof.history import CANCELLED, FOREVER
 from proof.lease.client import Client, taking_part
 from proof.lease.freezer import living_in
-from proof.lease.history import Called, Invalidated, LeaseHistory, Lived, Part
+from proof.lease.history import Called, Forgot, Invalidated, LeaseHistory, Lived, Part
 from proof.lease.leftovers import left_in, left_on_the_server, use_again
 from proof.lease.luck import luck
 from proof.lease.network import Network
-from proof.lease.plans import Call, Invalidation, LeaseProgram
+from proof.lease.plans import Call, Forget, Invalidation, LeaseProgram
 from proof.lease.troubles import Troubles
 from proof.lease.work import LARGEST, WorkCodec, perform
 
@@ -127,14 +127,14 @@ class LeaseWorld:
             async with AsyncExitStack() as stack:
                 subject: Any = await stack.enter_async_context(lease)
                 if plan.coalesces:
-                    subject = await stack.enter_async_context(
-                        Coalescer[str, Any](across=lease, name=str(process))
-                    )
+                    subject = await stack.enter_async_context(_coalescer(process, lease))
                 async with trio.open_nursery() as calls:
                     for call in plan.calls:
                         calls.start_soon(self._call, process, subject, call)
                     for invalidation in plan.invalidations:
                         calls.start_soon(self._write, process, lease, subject, invalidation)
+                    for forget in plan.forgets if plan.coalesces else ():
+                        calls.start_soon(self._forget, process, subject, forget)
         if process.killed is FOREVER:
             process.statistics = lease.statistics()
             history.remarks.extend((32, text) for text in left_in(lease))
@@ -184,6 +184,12 @@ class LeaseWorld:
             finally:
                 call.ended = history.note(call, "gets", call.outcome)
 
+    async def _forget(self, process: Lived, subject: Coalescer[str, Any], plan: Forget) -> None:
+        await trio.sleep(plan.at)
+        if subject.forget(plan.key):
+            when = self.history.note(process, "forgets", plan.key)
+            self.history.forgets.append(Forgot(plan.key, process, when))
+
     async def _write(
         self, process: Lived, lease: WatchedLease, subject: Any, plan: Invalidation
     ) -> None:
@@ -201,3 +207,12 @@ class LeaseWorld:
             record.ended = history.note("an invalidation of", process, "ends")
         if plan.then is not None:
             await self._call(process, subject, plan.then)
+
+
+def _coalescer(process: Lived, lease: WatchedLease) -> Coalescer[str, Any]:
+    return Coalescer[str, Any](
+        across=lease,
+        name=str(process),
+        on_abandon=process.plan.on_abandon,
+        flight_timeout=process.plan.flight_timeout,
+    )

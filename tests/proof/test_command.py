@@ -23,6 +23,23 @@ def test_random_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "programs: seeds 5 to 7 of the loader on trio: 0 failed" in capsys.readouterr().out
 
 
+def test_several_processes_share_the_seeds(capfd: pytest.CaptureFixture[str]) -> None:
+    command = ["programs", "--of", "lease", "--backend", "trio", "--from", "5", "--seeds", "5"]
+    assert main([*command, "--jobs", "2"]) == 0
+    lines = sorted(capfd.readouterr().out.splitlines())
+    assert [line.split(" of ")[0] for line in lines] == [
+        "programs: seeds 5 to 6",
+        "programs: seeds 7 to 9",
+    ]
+
+
+def test_no_more_processes_share_the_seeds_than_there_are(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["programs", "--of", "lease", "--seeds", "1", "--jobs", "3"]) == 0
+    assert capfd.readouterr().out.startswith("programs: seeds 0 to 0 of the lease on trio")
+
+
 def test_a_program_can_be_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         main(["programs", "--of", "coalescer", "--seeds", "1", "--backend", "asyncio", "--show"])
