@@ -1,4 +1,4 @@
-"""`across`: a tag finds what is kept and what is being loaded, in whatever process, all the time."""
+"""`across`: a tag finds what is kept and what is being loaded, in whatever process, always."""
 
 from __future__ import annotations
 
@@ -29,9 +29,7 @@ async def test_tags_cost_one_request_on_a_miss(across_clock: HandClock) -> None:
 
 
 @pytest.mark.parametrize("ttl", [10, math.inf])
-async def test_until_its_last_moment_a_value_is_found(
-    across_clock: HandClock, ttl: float
-) -> None:
+async def test_until_its_last_moment_a_value_is_found(across_clock: HandClock, ttl: float) -> None:
     async with fleet(2, ttl=ttl) as (one, two), anyio.create_task_group() as tasks:
         work = Work()
         call = await start_get(tasks, one.cache, "k", work, "value", tags=["a"])

@@ -44,8 +44,8 @@ class Writing(Generic[K, V]):
         What is on its way for this key is not kept; those who wait for it get it. That, and the
         value in memory, is done at once; then this waits for the store, if there is one. It is a
         checkpoint. If it is cancelled there, the store may have the old value still. With
-        ``across`` the server comes first, then memory; and if work has begun meanwhile, whose value
-        is as new, that is kept.
+        ``across`` the server comes first, which in one step drops what all processes have, or have
+        under way, and stores the value; then memory.
 
         :raises Exception: what the store raised, which then may have the old value still
         :raises anyio.ClosedResourceError: if the cache is closed
@@ -139,12 +139,12 @@ class Writing(Generic[K, V]):
             with suppress(RuntimeError):  # the same
                 _forget_all(loader)
 
-    def _loading_now(self) -> set[K]:
+    def _loading_now(self) -> list[Any]:
         """Return the keys for which loaders are at work."""
-        found: set[K] = set()
+        found: list[Any] = []
         for loader in tuple(self._loaders):
             with suppress(RuntimeError):  # the same
-                found |= {flight.key for flight in loader.flights()}
+                found += [flight.key for flight in loader.flights()]
         return found
 
     def _get_to_know(self, loader: BatchLoader[K, V], fresh: Iterable[K]) -> None:
