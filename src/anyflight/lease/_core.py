@@ -63,11 +63,12 @@ class Core:
         label: str,
         instruments: Iterable[LeaseInstrument],
     ) -> None:
-        self.terms = terms
+        self.terms: Terms = terms
         self._store = store
         self._encode_key = encode_key
-        owner = self.owner = Owner(label)
-        counters = self.counters = Counters()
+        self.owner: Owner = Owner(label)
+        self.counters: Counters = Counters()
+        owner, counters = self.owner, self.counters
         telling = Telling(settings.name, instruments)
         requests = self._requests = Requests(settings, label, counters, telling)
         hearing = self._hearing = Hearing(settings, label, store, requests, counters)
