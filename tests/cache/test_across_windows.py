@@ -207,6 +207,25 @@ class TestErrors:
                     await member.get("k", work)
             assert len(work.calls) == 1
 
+    async def test_it_takes_the_place_of_a_value_on_the_server(
+        self, across_clock: HandClock
+    ) -> None:
+        """Else an old one that may be served while it is revalidated came from there again."""
+        source = Source()
+        async with fleet(2, stale_while_revalidate=50) as (one, two):
+            await fill(one.cache, "k", "old")
+            across_clock.advance(10)
+            source.fail = MissingKeyError("there is no value for key 'k'", "k")
+            assert await one.get("k", source) == "old"
+            await settle()
+            for number, member in enumerate((one, two, one, two)):
+                with pytest.raises(MissingKeyError):
+                    await member.get("k", source)
+                assert source.calls == number + 2
+            across_clock.advance(30)  # long after the news is gone from the server
+            with pytest.raises(MissingKeyError):
+                await two.get("k", source)
+
     async def test_an_error_that_is_kept_goes_with_its_tag_in_all_processes(self) -> None:
         work = Work(fail=KeyError("nobody"))
         options: dict[str, Any] = {"error_ttl": {Exception: 5}}

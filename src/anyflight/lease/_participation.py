@@ -35,7 +35,7 @@ from anyio import (
 )
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
-from anyflight._errors import shortened
+from anyflight._errors import MissingKeyError, shortened
 from anyflight._owner import Phase
 
 from ._errors import LeaseUnavailableError
@@ -229,7 +229,9 @@ class Participation(Generic[V]):
                 if not held.scope.cancel_called:
                     self.way = "ran"
                     record = error_outcome(held.epoch, exc)
-                    end = await self._commit(held, record, self._terms.error_keep)
+                    # That there is no value is to take the place of one that is stored.
+                    wanted = isinstance(exc, MissingKeyError)
+                    end = await self._commit(held, record, self._terms.error_keep, wanted=wanted)
                     raise
             if value is LOST:
                 end = LeaseEnd.LOST
@@ -239,7 +241,9 @@ class Participation(Generic[V]):
             self.way = "ran"
             terms = self._terms
             outcome = self._shared.outcome_of(self._key, held.epoch, value, terms.codec)
-            end = await self._commit(held, outcome, terms.keep(value))
+            wanted = outcome.kind is OutcomeKind.VALUE
+            keep = terms.keep(value) if wanted else terms.error_keep
+            end = await self._commit(held, outcome, keep, wanted=wanted)
         except (Exception, GeneratorExit):  # with the latter the event loop is gone
             raise
         except BaseException:
@@ -251,11 +255,9 @@ class Participation(Generic[V]):
             holdings.discard(held)
             self._tell(held, end)
 
-    async def _commit(self, held: Held, outcome: Outcome, keep: float) -> LeaseEnd:
+    async def _commit(self, held: Held, outcome: Outcome, keep: float, *, wanted: bool) -> LeaseEnd:
         shared = self._shared
-        wanted = self._terms.wanted and outcome.kind is OutcomeKind.VALUE
-        if outcome.kind is OutcomeKind.UNSHARED:
-            keep = self._terms.error_keep
+        wanted = wanted and self._terms.wanted
         name, token, committed = held.name, held.token, False
         try:
             with CancelScope(shield=True):
