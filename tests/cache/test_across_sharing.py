@@ -52,6 +52,13 @@ class TestSharing:
             assert {member.peek() for member in members} == {"value"}
             assert sum(member.counts.won for member in members) == 1
 
+    async def test_a_load_that_nobody_waits_for_is_told_to_nobody(self) -> None:
+        async with fleet(2) as (one, two):
+            two.store.held_back = []
+            await one.get("k", Source())
+            await one.cache.get("k", Source(), fresh=True)
+            assert two.store.held_back == []
+
     async def test_if_the_one_that_runs_it_is_cancelled_one_other_does(self) -> None:
         works = [Work() for _ in range(3)]
         async with fleet(3) as members, anyio.create_task_group() as tasks:

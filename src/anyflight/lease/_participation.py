@@ -63,7 +63,18 @@ class Participation(Generic[V]):
     :param fresh: whether not even that may be used, but only what is begun later
     """
 
-    __slots__ = ("_began", "_fresh", "_key", "_name", "_shared", "_since", "_terms", "_work", "way")
+    __slots__ = (
+        "_asked",
+        "_began",
+        "_fresh",
+        "_key",
+        "_name",
+        "_shared",
+        "_since",
+        "_terms",
+        "_work",
+        "way",
+    )
 
     def __init__(  # noqa: PLR0913 - made in one place
         self,
@@ -83,6 +94,8 @@ class Participation(Generic[V]):
         self._name = name
         self._since = since
         self._fresh = fresh
+        #: Whether the server has been asked: what is usable now may be waited for by others too.
+        self._asked = False
         #: The counter that tells which way it came by what it got.
         self.way = "given_up"
         self._began = current_time()
@@ -135,11 +148,14 @@ class Participation(Generic[V]):
         """Return the answer, and when the request was sent."""
         self._check_owner()
         requests, ttl = self._shared.requests, self._shared.settings.ttl
+        since, waited, self._asked = self._since, self._asked, True
         try:
             async with requests.beginning:
                 sent = current_time()
                 answer = await requests.ask(
-                    self._shared.store.acquire(self._name, token, ttl=ttl, since=self._since)
+                    self._shared.store.acquire(
+                        self._name, token, ttl=ttl, since=since, waited=waited
+                    )
                 )
             if isinstance(answer, Won):
                 self._check_owner()
