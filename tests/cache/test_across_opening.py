@@ -18,21 +18,21 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("across_clock")]
 
 
 def test_a_cache_has_one_second_tier() -> None:
-    with pytest.raises(ValueError, match="either a store or across"):
+    with pytest.raises(ValueError, match=r"either a store or across"):
         ReadThroughCache[str, Any](
             ttl=10, store=GatedStore(float), across=Lease[str](MemoryStore())
         )
 
 
 def test_across_must_be_a_lease() -> None:
-    with pytest.raises(TypeError, match="across must be of type anyflight.lease.Lease"):
+    with pytest.raises(TypeError, match=r"across must be of type anyflight.lease.Lease"):
         ReadThroughCache[str, Any](ttl=10, across=cast("Any", MemoryStore()))
 
 
 async def test_the_lease_must_be_open() -> None:
     lease = Lease[str](MemoryStore())
     cache = ReadThroughCache[str, Any](ttl=10, across=lease)
-    with pytest.raises(RuntimeError, match="is not open: open it with 'async with' before"):
+    with pytest.raises(RuntimeError, match=r"is not open: open it with 'async with' before"):
         await cache.__aenter__()
     async with lease, cache:  # it can be opened still
         await fill(cache, "k", "value")
@@ -116,5 +116,5 @@ async def test_without_its_lease_a_cache_is_of_no_use(call: str) -> None:
             await fill(cache, "kept", "value")
             end.set()
             await settle()
-            with pytest.raises(anyio.ClosedResourceError, match="^Lease 'lease' "):
+            with pytest.raises(anyio.ClosedResourceError, match=r"^Lease 'lease' "):
                 await CALLS[call](cache)

@@ -272,6 +272,25 @@ async def test_a_fresh_call_gets_nothing_that_was_read_before_it_in_any_process(
         assert last.value == one.peek() == 2
 
 
+async def test_what_a_fresh_call_gets_from_another_process_is_kept_though_it_expires_sooner(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    work, draw = Work(), 1.0
+    async with fleet(3, ttl_jitter=0.9) as (one, two, three), anyio.create_task_group() as tasks:
+        monkeypatch.setattr(type(one.cache._first), "draw", lambda _: draw)
+        await fill(two.cache, "k", "old")
+        await start_get(tasks, one.cache, "k", work, "first", fresh=True)
+        call = await start_get(tasks, two.cache, "k", work, "second", fresh=True)
+        await start_get(tasks, three.cache, "k", work, "second", fresh=True)
+        gate, draw = two.hold("acquire"), 0.1
+        work.go.set()
+        await settle()
+        gate.set()
+        await settle()
+        assert call.value == two.peek() == "second"
+        assert len(work.calls) == 2
+
+
 class TestErrorsFromWithin:
     """The work itself uses what is shared across processes, and fails with what that raises."""
 
