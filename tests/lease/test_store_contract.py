@@ -348,6 +348,15 @@ class TestCommitting:
         assert await ear.heard() == [Notice("k")]
         assert is_of(await hit(store, "c", since=first), second)
 
+    async def test_one_that_asks_for_the_first_time_does_not(
+        self, store: LeaseStore, ear: Ear
+    ) -> None:
+        answer = await store.acquire("k", "a", ttl=TTL, since=1, waited=False)
+        assert isinstance(answer, Won)
+        assert await commit(store, "a", answer.epoch)
+        assert await ear.heard() == []
+        assert await store.read("k") is None
+
     async def test_who_was_told_that_it_is_busy_waits_until_an_outcome_is_stored(
         self, world: World, store: LeaseStore
     ) -> None:

@@ -35,7 +35,7 @@ from anyio import (
 )
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
-from anyflight._errors import shortened
+from anyflight._errors import MissingKeyError, shortened
 from anyflight._owner import Phase
 
 from ._errors import LeaseUnavailableError
@@ -63,7 +63,18 @@ class Participation(Generic[V]):
     :param fresh: whether not even that may be used, but only what is begun later
     """
 
-    __slots__ = ("_began", "_fresh", "_key", "_name", "_shared", "_since", "_terms", "_work", "way")
+    __slots__ = (
+        "_asked",
+        "_began",
+        "_fresh",
+        "_key",
+        "_name",
+        "_shared",
+        "_since",
+        "_terms",
+        "_work",
+        "way",
+    )
 
     def __init__(  # noqa: PLR0913 - made in one place
         self,
@@ -83,6 +94,8 @@ class Participation(Generic[V]):
         self._name = name
         self._since = since
         self._fresh = fresh
+        #: Whether the server has been asked: what is usable now may be waited for by others too.
+        self._asked = False
         #: The counter that tells which way it came by what it got.
         self.way = "given_up"
         self._began = current_time()
@@ -138,11 +151,13 @@ class Participation(Generic[V]):
         def request() -> Awaitable[Acquired]:
             nonlocal sent
             sent = current_time()
-            ttl = self._shared.settings.ttl
-            return self._shared.store.acquire(self._name, token, ttl=ttl, since=self._since)
+            return self._shared.store.acquire(
+                self._name, token, ttl=self._shared.settings.ttl, since=since, waited=waited
+            )
 
         self._check_owner()
-        requests = self._shared.requests
+        requests, since = self._shared.requests, self._since
+        waited, self._asked = self._asked, True
         try:
             answer = await requests.ask_in_turn(requests.beginning, request)
             if isinstance(answer, Won):
@@ -233,7 +248,9 @@ class Participation(Generic[V]):
                 if not held.scope.cancel_called:
                     self.way = "ran"
                     record = error_outcome(held.epoch, exc)
-                    end = await self._commit(held, record, self._terms.error_keep)
+                    # That there is no value is to take the place of one that is stored.
+                    wanted = isinstance(exc, MissingKeyError)
+                    end = await self._commit(held, record, self._terms.error_keep, wanted=wanted)
                     raise
             if value is LOST:
                 end = LeaseEnd.LOST
@@ -243,7 +260,9 @@ class Participation(Generic[V]):
             self.way = "ran"
             terms = self._terms
             outcome = self._shared.outcome_of(self._key, held.epoch, value, terms.codec)
-            end = await self._commit(held, outcome, terms.keep(value))
+            wanted = outcome.kind is OutcomeKind.VALUE
+            keep = terms.keep(value) if wanted else terms.error_keep
+            end = await self._commit(held, outcome, keep, wanted=wanted)
         except (Exception, GeneratorExit):  # with the latter the event loop is gone
             raise
         except BaseException:
@@ -255,11 +274,9 @@ class Participation(Generic[V]):
             holdings.discard(held)
             self._tell(held, end)
 
-    async def _commit(self, held: Held, outcome: Outcome, keep: float) -> LeaseEnd:
+    async def _commit(self, held: Held, outcome: Outcome, keep: float, *, wanted: bool) -> LeaseEnd:
         shared = self._shared
-        wanted = self._terms.wanted and outcome.kind is OutcomeKind.VALUE
-        if outcome.kind is OutcomeKind.UNSHARED:
-            keep = self._terms.error_keep
+        wanted = wanted and self._terms.wanted
         name, token, committed = held.name, held.token, False
         try:
             with CancelScope(shield=True):
