@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, assert_type
 
 import coredis
@@ -92,7 +92,7 @@ class Store:
     async def tagged(self, tag: str) -> list[str]:
         raise NotImplementedError
 
-    def keys(self) -> AsyncIterator[str]:
+    def keys(self) -> AsyncGenerator[str, None]:
         raise NotImplementedError
 
 
