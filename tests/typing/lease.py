@@ -68,7 +68,9 @@ class Store:
         hear(Notice("key", "origin"))
         live()
 
-    async def acquire(self, key: str, token: str, *, ttl: float, since: int) -> Acquired:
+    async def acquire(
+        self, key: str, token: str, *, ttl: float, since: int, waited: bool = True
+    ) -> Acquired:
         raise NotImplementedError
 
     async def renew(self, key: str, token: str, *, ttl: float) -> bool:
