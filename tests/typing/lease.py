@@ -86,6 +86,12 @@ class Store:
 
     async def invalidate(self, key: str, origin: str) -> None: ...
 
+    async def invalidate_all(self, origin: str) -> None:
+        raise NotImplementedError
+
+    async def replace(self, key: str, origin: str, outcome: Outcome, *, keep: float) -> None:
+        raise NotImplementedError
+
     async def read(self, key: str) -> Outcome | None:
         raise NotImplementedError
 
