@@ -50,10 +50,13 @@ class Client:
         finally:
             self._network.unsubscribe(subscription)
 
-    async def acquire(self, key: str, token: str, *, ttl: float, since: int) -> Acquired:
+    async def acquire(
+        self, key: str, token: str, *, ttl: float, since: int, waited: bool = True
+    ) -> Acquired:
         """See :class:`LeaseStore`."""
         answer: Acquired
-        answer = await self._ask("acquire", key, token, ttl=ttl * self._rate, since=since)
+        ttl *= self._rate
+        answer = await self._ask("acquire", key, token, ttl=ttl, since=since, waited=waited)
         if isinstance(answer, Busy):
             return Busy(answer.epoch, answer.remaining / self._rate)
         return answer

@@ -41,28 +41,28 @@ def _store_without_a_lease(commit: Any) -> Any:
 
 
 def _use_any_epoch(acquire: Any) -> Any:
-    async def faulty(self: Any, key: str, token: str, *, ttl: float, since: int) -> Any:
-        return await acquire(self, key, token, ttl=ttl, since=min(since, 1))
+    async def faulty(self: Any, key: str, token: str, *, since: int, **options: Any) -> Any:
+        return await acquire(self, key, token, since=min(since, 1), **options)
 
     return faulty
 
 
 def _win_what_is_held(acquire: Any) -> Any:
-    async def faulty(self: Any, key: str, token: str, *, ttl: float, since: int) -> Any:
+    async def faulty(self: Any, key: str, token: str, *, since: int, **options: Any) -> Any:
         state = self._states.get(key)
         if state is not None and since:  # who comes again finds it ended
             state.lease_ends = 0.0
-        return await acquire(self, key, token, ttl=ttl, since=since)
+        return await acquire(self, key, token, since=since, **options)
 
     return faulty
 
 
 def _keep_errors_for_everybody(acquire: Any) -> Any:
-    async def faulty(self: Any, key: str, token: str, *, ttl: float, since: int) -> Any:
+    async def faulty(self: Any, key: str, token: str, *, since: int, **options: Any) -> Any:
         state = self._states.get(key)
         outcome = state and self._outcome(state, current_time())
         kept = outcome and outcome.kind is OutcomeKind.ERROR
-        return await acquire(self, key, token, ttl=ttl, since=1 if kept else since)
+        return await acquire(self, key, token, since=1 if kept else since, **options)
 
     return faulty
 

@@ -8,7 +8,7 @@ import pytest
 from anyflight.lease import LeaseUnavailableError
 from tests.cache.fleet import Member, fleet
 from tests.cache.getting import Source, fill, start_call
-from tests.support import HandClock, settle
+from tests.support import CANCELLED, HandClock, settle
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("across_clock")]
 
@@ -104,6 +104,19 @@ class TestWriters:
             await settle()
             assert isinstance(changing.outcome, LeaseUnavailableError)
             assert one.peek() is None
+
+    async def test_wait_for_their_turn_which_is_no_outage(self) -> None:
+        async with fleet(1) as (one,), anyio.create_task_group() as tasks:
+            gate = one.hold("invalidate")
+            for _ in range(100):
+                tasks.start_soon(one.cache.invalidate, "k")
+            gone = await start_call(tasks, lambda: one.cache.invalidate("k"))
+            assert one.store.requests.count("invalidate") == 64
+            gone.cancel()
+            gate.set()
+            await settle()
+            assert gone.outcome is CANCELLED
+            assert one.store.requests.count("invalidate") == 100
 
     async def test_name_the_key_and_not_what_the_server_calls_it(self) -> None:
         async with fleet(1, lease={"encode_key": str}) as (one,):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -51,6 +52,13 @@ class TestSharing:
             assert len(work.calls) == 1
             assert {member.peek() for member in members} == {"value"}
             assert sum(member.counts.won for member in members) == 1
+
+    async def test_a_load_that_nobody_waits_for_is_told_to_nobody(self) -> None:
+        async with fleet(2) as (one, two):
+            two.store.held_back = []
+            await one.get("k", Source())
+            await one.cache.get("k", Source(), fresh=True)
+            assert two.store.held_back == []
 
     async def test_if_the_one_that_runs_it_is_cancelled_one_other_does(self) -> None:
         works = [Work() for _ in range(3)]
@@ -138,6 +146,29 @@ class TestTimes:
             across_clock.advance(10)
             assert (long.peek(), short.peek()) == ("value", None)
             assert await short.get("k", Source()) == 1
+
+    @pytest.mark.parametrize("method", ["read", "acquire"])
+    async def test_no_value_lives_longer_because_the_clock_of_the_server_went_back(
+        self, across_clock: HandClock, method: str
+    ) -> None:
+        class Behind(MemoryStore):
+            def _outcome(self, state: Any, now: float) -> Any:
+                found = super()._outcome(state, now)
+                return found and replace(found, age=found.age - 3600)
+
+        async with fleet(2, Behind()) as (one, two), anyio.create_task_group() as tasks:
+            if method == "acquire":  # it is stored after two has looked for it
+                gate = two.hold_answers("read")
+                call = await start_get(tasks, two.cache, "k", Source())
+                await fill(one.cache, "k", "value")
+                gate.set()
+                await settle()
+            else:
+                await fill(one.cache, "k", "value")
+                call = await start_get(tasks, two.cache, "k", Source())
+            assert call.value == two.peek() == "value"
+            across_clock.advance(10)
+            assert two.peek() is None
 
     async def test_one_that_lives_for_ever_does_so_everywhere(
         self, across_clock: HandClock

@@ -81,6 +81,18 @@ async def test_if_the_server_could_not_be_told_of_a_tag_it_does_not_get_the_valu
         assert await two.get("k", read) == "new"
 
 
+async def test_a_tag_leaves_alone_what_does_not_have_it() -> None:
+    work = Work()
+    async with fleet(1) as (one,), anyio.create_task_group() as tasks:
+        call = await start_get(tasks, one.cache, "k", work, "value", tags=["a"])
+        await one.cache.invalidate_tag("b")
+        second = await start_get(tasks, one.cache, "k", Source())
+        work.go.set()
+        await settle()
+        assert call.value == second.value == one.peek() == "value"
+        assert one.cache.statistics().coalescing.flights == 1
+
+
 class TestLongWork:
     async def test_its_tags_are_renewed_at_its_end(self, across_clock: HandClock) -> None:
         work = Work()

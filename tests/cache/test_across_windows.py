@@ -207,6 +207,25 @@ class TestErrors:
                     await member.get("k", work)
             assert len(work.calls) == 1
 
+    async def test_it_takes_the_place_of_a_value_on_the_server(
+        self, across_clock: HandClock
+    ) -> None:
+        """Else an old one that may be served while it is revalidated came from there again."""
+        source = Source()
+        async with fleet(2, stale_while_revalidate=50) as (one, two):
+            await fill(one.cache, "k", "old")
+            across_clock.advance(10)
+            source.fail = MissingKeyError("there is no value for key 'k'", "k")
+            assert await one.get("k", source) == "old"
+            await settle()
+            for number, member in enumerate((one, two, one, two)):
+                with pytest.raises(MissingKeyError):
+                    await member.get("k", source)
+                assert source.calls == number + 2
+            across_clock.advance(30)  # long after the news is gone from the server
+            with pytest.raises(MissingKeyError):
+                await two.get("k", source)
+
     async def test_an_error_that_is_kept_goes_with_its_tag_in_all_processes(self) -> None:
         work = Work(fail=KeyError("nobody"))
         options: dict[str, Any] = {"error_ttl": {Exception: 5}}
@@ -251,6 +270,25 @@ async def test_a_fresh_call_gets_nothing_that_was_read_before_it_in_any_process(
         gates[2].set()
         await settle()
         assert last.value == one.peek() == 2
+
+
+async def test_what_a_fresh_call_gets_from_another_process_is_kept_though_it_expires_sooner(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    work, draw = Work(), 1.0
+    async with fleet(3, ttl_jitter=0.9) as (one, two, three), anyio.create_task_group() as tasks:
+        monkeypatch.setattr(type(one.cache._first), "draw", lambda _: draw)
+        await fill(two.cache, "k", "old")
+        await start_get(tasks, one.cache, "k", work, "first", fresh=True)
+        call = await start_get(tasks, two.cache, "k", work, "second", fresh=True)
+        await start_get(tasks, three.cache, "k", work, "second", fresh=True)
+        gate, draw = two.hold("acquire"), 0.1
+        work.go.set()
+        await settle()
+        gate.set()
+        await settle()
+        assert call.value == two.peek() == "second"
+        assert len(work.calls) == 2
 
 
 class TestErrorsFromWithin:

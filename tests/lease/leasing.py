@@ -70,9 +70,11 @@ class GatedStore:
         else:
             self.held_back.append(notice)
 
-    async def acquire(self, key: str, token: str, *, ttl: float, since: int) -> Acquired:
+    async def acquire(
+        self, key: str, token: str, *, ttl: float, since: int, waited: bool = True
+    ) -> Acquired:
         return await self._ask(
-            "acquire", lambda: self.store.acquire(key, token, ttl=ttl, since=since)
+            "acquire", lambda: self.store.acquire(key, token, ttl=ttl, since=since, waited=waited)
         )
 
     async def renew(self, key: str, token: str, *, ttl: float) -> bool:

@@ -51,8 +51,10 @@ class TellingStore(ValkeyStore):
         super().__init__(client, namespace)
         self._conversation = conversation
 
-    async def acquire(self, key: str, token: str, *, ttl: float, since: int) -> Acquired:
-        answer = await super().acquire(key, token, ttl=ttl, since=since)
+    async def acquire(
+        self, key: str, token: str, *, ttl: float, since: int, waited: bool = True
+    ) -> Acquired:
+        answer = await super().acquire(key, token, ttl=ttl, since=since, waited=waited)
         kind = type(answer).__name__.lower()
         await self._conversation.say("asked", call=_calling.get(), answer=kind)
         return answer

@@ -79,17 +79,19 @@ class FirstTier:
         else:
             self.counters.kept_out += 1
 
-    def adopt(self, ticket: Ticket, stored: StoredValue[Any]) -> None:
+    def adopt(self, ticket: Ticket, stored: StoredValue[Any], *, instead: bool = False) -> None:
         """Keep a value of the store, unless that has been overtaken, or there is a later one.
 
         It overtakes nothing: however late it was read, what is being loaded is newer.
+
+        :param instead: whether it is newer than what there is, though it may expire sooner
         """
         if not self.generations.holds(ticket):
             self.counters.kept_out += 1
             return
         now, before = self.now(), self.memory.entries.get(ticket.key)
         entry = self.lifetimes.entry(stored, now)
-        if before is None or before.expires < entry.expires:
+        if instead or before is None or before.expires < entry.expires:
             self.memory.put(ticket.key, entry, now)
 
     def fail(self, ticket: Ticket, error: Exception, tags: frozenset[str]) -> None:

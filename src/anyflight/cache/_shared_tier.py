@@ -10,6 +10,7 @@ __all__ = ("SharedTier", "Stored")
 
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from anyflight.lease import Lease, LeaseUnavailableError, OutcomeKind
@@ -56,7 +57,7 @@ class SharedTier(Barring):
             value = self._terms.codec.decode(outcome.body)
         except Exception:  # noqa: BLE001 - of the codec: the value is loaded, and stored anew
             return Stored(outcome.epoch, None)
-        return Stored(outcome.epoch, replace(value, age=outcome.age))
+        return Stored(outcome.epoch, _aged(value, outcome.age))
 
     async def load(
         self,
@@ -75,7 +76,7 @@ class SharedTier(Barring):
         fetched = await self._core.take_part(key, work, terms, since=since, fresh=fresh)
         if fetched.age is None:
             return fetched
-        return fetched._replace(value=replace(fetched.value, age=fetched.age))
+        return fetched._replace(value=_aged(fetched.value, fetched.age))
 
     async def store(
         self, key: Hashable, stored: StoredValue[Any], keep: float, by: Listener
@@ -84,26 +85,28 @@ class SharedTier(Barring):
 
         :param by: who keeps it in memory, and so is not told of an invalidation
         """
-        core = self._core
+        await self._core.owner.admit()
         if stored.tags:
-            tagging = core.store.tag(core.name_of(key), stored.tags, keep=keep + ALLOWANCE)
-            await core.ask(tagging, key)
-        await core.replace(key, stored, self._terms, keep=keep, by=by)
+            await self._tag(key, stored.tags, keep)
+        await self._core.replace(key, stored, self._terms, keep=keep, by=by)
 
     async def tag(self, key: Hashable, tags: frozenset[str], keep: float) -> bool:
         """Let `delete_tag` find the key from now on, in whatever process; whether it does.
 
         :param keep: for how many seconds at least, and the `ALLOWANCE`
         """
-        core = self._core
-        if not core.reachable:
+        if not self._core.reachable:
             return False
-        tagging = core.store.tag(core.name_of(key), tags, keep=keep + ALLOWANCE)
         try:
-            await core.ask(tagging, key)
+            await self._tag(key, tags, keep)
         except LeaseUnavailableError:
             return False
         return True
+
+    async def _tag(self, key: Hashable, tags: frozenset[str], keep: float) -> None:
+        core = self._core
+        tag = partial(core.store.tag, core.name_of(key), tags, keep=keep + ALLOWANCE)
+        await core.ask(tag, key)
 
     async def delete(self, key: Hashable) -> None:
         """Void what is stored, or under way, for a key, in all processes."""
@@ -111,9 +114,13 @@ class SharedTier(Barring):
 
     async def delete_tag(self, tag: str) -> None:
         """Do so for all keys with this tag."""
-        core = self._core
-        await core.invalidate_names(await core.ask(core.store.tagged(tag), tag))
+        await self._core.invalidate_tagged(tag)
 
     async def clear(self) -> None:
         """Do so for all keys."""
         await self._core.invalidate_all()
+
+
+def _aged(value: StoredValue[Any], age: float) -> StoredValue[Any]:
+    """Return the value, of this age: not below zero, for a server's clock may go back."""
+    return replace(value, age=max(age, 0.0))

@@ -34,6 +34,7 @@ class Run:
         "_source",
         "_tier",
         "error",
+        "reading",
         "stored_for",
         "tags",
         "ticket",
@@ -48,6 +49,10 @@ class Run:
         self._first = first
         self._tier = tier
         self._hearing = hearing
+        hearing.know(key)
+        #: The right to keep in memory what others have loaded, until work begins here: that has one
+        #: of its own, which says what tags its value will have.
+        self.reading = first.generations.take(key, None, first.now())
         self.tags: Tags = source[2]
         #: The right to fill memory with what the last run brings.
         self.ticket: Ticket | None = None
@@ -66,6 +71,7 @@ class Run:
         self.end()
         keep, asked = first.lifetimes.longest_keep, first.now()
         found = not self.tags or await self._tier.tag(key, self.tags, keep)
+        first.generations.give_back(self.reading)
         self._hearing.know(key)  # it need not be known any more, if it was invalidated
         began = first.now()
         self.ticket = first.generations.take(key, self.tags, began)
@@ -99,8 +105,9 @@ class Run:
             self.ticket = None
 
     def close(self) -> None:
-        """Do so, and let go what an error that is kept shall not keep: it leads to this."""
+        """End it all, and let go what an error that is kept shall not keep: it leads to this."""
         self.end()
+        self._first.generations.give_back(self.reading)
         del self._source, self.error, self.traceback
 
 
@@ -119,27 +126,24 @@ class Sharing(Loading):
 
     async def _get(self, key: Hashable, source: Source, draw: float | None) -> Any:
         first = self._first
-        self._hearing.know(key)
-        # For what others have loaded; what is loaded here has a ticket of its own.
-        reading = first.generations.take(key, None, first.now())
         run = Run(key, source, first, self._tier, self._hearing)
         try:
             # If it may not, nothing will do that was stored before, nor what has begun.
             fresh = not self._tier.may_be_read(key)
-            found = 0 if fresh else await self._read(key, reading, draw)
+            found = 0 if fresh else await self._read(key, run.reading, draw)
             if isinstance(found, StoredValue):
                 return found.value
             fetched = await self._tier.load(key, run.work, run.keep, since=found, fresh=fresh)
             stored: StoredValue[Any] = fetched.value
             if fetched.age is not None:
                 first.counters.store_hits += 1
-                first.adopt(reading, stored)
+                first.adopt(run.reading, stored, instead=fresh)
             elif run.ticket is not None and not fetched.fenced:
                 first.fill(run.ticket, stored)
             else:
                 first.counters.kept_out += 1
         except Exception as exc:  # noqa: BLE001 - it is raised, or what it means
-            error = self._failed(run, reading, exc)
+            error = self._failed(run, exc)
             try:
                 if error is exc:
                     raise
@@ -150,7 +154,6 @@ class Sharing(Loading):
             return stored.value
         finally:
             run.close()
-            first.generations.give_back(reading)
             del source, run  # as in `Loading.load`
 
     async def _read(
@@ -169,7 +172,7 @@ class Sharing(Loading):
         self._first.counters.store_hits += 1
         return stored.value
 
-    def _failed(self, run: Run, reading: Ticket, error: Exception) -> Exception:
+    def _failed(self, run: Run, error: Exception) -> Exception:
         """Keep an error of the work, wherever that ran, if such are kept; return what to raise."""
         first = self._first
         if error is run.error and run.ticket is not None:
@@ -183,8 +186,8 @@ class Sharing(Loading):
             # Where it has been here tells nobody anything.
             BaseException.with_traceback(error, None)
             if error.type_name == MISSING:
-                error = _missing(reading.key)
-            first.fail(reading, error, run.tags)
+                error = _missing(run.reading.key)
+            first.fail(run.reading, error, run.tags)
         return error
 
     async def write(self, key: Hashable, stored: StoredValue[Any]) -> None:

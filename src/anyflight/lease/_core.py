@@ -6,10 +6,11 @@ __all__ = ("Core",)
 
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
-from anyio import Event, TaskHandle
+from anyio import Event, Semaphore, TaskHandle
 
 from anyflight._errors import DeadlockError, shortened
 from anyflight._owner import Owner, Phase
@@ -193,21 +194,21 @@ class Core:
 
         :raises LeaseUnavailableError: if the server cannot be asked, or is to be left in peace
         """
+        await self.owner.admit()
         if not self._requests.may_begin():
             raise _unavailable(key)
-        name = self.name_of(key)
-        async with self._requests.beginning:
-            return await self.ask(self._store.read(name), key)
+        read = partial(self._store.read, self.name_of(key))
+        return await self._ask(self._requests.beginning, read, key)
 
     async def invalidate(self, key: Hashable) -> None:
         """Do as `Lease.invalidate`; those here are told at the end."""
         await self.owner.admit()
         await self._invalidate(self.name_of(key), key)
 
-    async def invalidate_names(self, names: Iterable[str]) -> None:
-        """Do so for keys of which nothing is known here but their names."""
+    async def invalidate_tagged(self, tag: str) -> None:
+        """Do so for all keys that were given this tag."""
         await self.owner.admit()
-        for name in names:
+        for name in await self.ask(partial(self._store.tagged, tag), tag):
             await self._invalidate(name, name)
 
     async def invalidate_all(self) -> None:
@@ -215,15 +216,15 @@ class Core:
         await self.owner.admit()
         try:
             async with aclosing(self._store.keys()) as names:
-                while (name := await self.ask(anext(names, None), ALL)) is not None:
+                while (name := await self.ask(partial(anext, names, None), ALL)) is not None:
                     await self._invalidate(name, name)
-            await self.ask(self._store.invalidate_all(self._hearing.origin), ALL)
+            await self.ask(partial(self._store.invalidate_all, self._hearing.origin), ALL)
         finally:
             self._hearing.tell(None)
 
     async def _invalidate(self, name: str, key: Hashable) -> None:
         try:
-            await self.ask(self._store.invalidate(name, self._hearing.origin), key)
+            await self.ask(partial(self._store.invalidate, name, self._hearing.origin), key)
         finally:
             self._hearing.tell(name)
 
@@ -239,21 +240,24 @@ class Core:
         name, store, origin = self.name_of(key), self._store, self._hearing.origin
         outcome = self._shared.outcome_of(key, 0, value, terms.codec)
         if outcome.kind is OutcomeKind.VALUE:
-            request = store.replace(name, origin, outcome, keep=keep)
+            request = partial(store.replace, name, origin, outcome, keep=keep)
         else:
-            request = store.invalidate(name, origin)
+            request = partial(store.invalidate, name, origin)
         try:
             await self.ask(request, key)
         finally:
             self._hearing.tell(name, but=by)
 
-    async def ask(self, request: Awaitable[T], key: Hashable) -> T:
+    async def ask(self, request: Callable[[], Awaitable[T]], key: Hashable) -> T:
         """Return the answer to a request about a key that must not be passed over.
 
         :raises LeaseUnavailableError: if there is none
         """
+        return await self._ask(self._requests.ending, request, key)
+
+    async def _ask(self, turn: Semaphore, request: Callable[[], Awaitable[T]], key: Hashable) -> T:
         try:
-            return await self._requests.ask(request)
+            return await self._requests.ask_in_turn(turn, request)
         except Unreachable as exc:
             raise _unavailable(key) from exc.__cause__
 

@@ -75,7 +75,9 @@ class MemoryStore:
         finally:
             self._hearers.remove(hear)
 
-    async def acquire(self, key: str, token: str, *, ttl: float, since: int) -> Acquired:
+    async def acquire(
+        self, key: str, token: str, *, ttl: float, since: int, waited: bool = True
+    ) -> Acquired:
         """See :class:`LeaseStore`."""
         await checkpoint()
         now = current_time()
@@ -96,7 +98,7 @@ class MemoryStore:
         state.epoch = self._epoch
         state.token = token
         self._prolong(state, ttl)
-        state.waited = state.waited or since > 0
+        state.waited = state.waited or (waited and since > 0)
         return Won(state.epoch)
 
     async def renew(self, key: str, token: str, *, ttl: float) -> bool:

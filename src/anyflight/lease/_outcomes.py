@@ -25,7 +25,7 @@ class Terms:
 
     :ivar codec: makes bytes of values
     :ivar keep: says for how many seconds a value is stored
-    :ivar wanted: whether it is stored even if nobody waits
+    :ivar wanted: whether it is stored even if nobody waits, and so is the news that there is none
     :ivar error_keep: for how many seconds an error is stored, for those who wait
     """
 

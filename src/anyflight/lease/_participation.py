@@ -35,7 +35,7 @@ from anyio import (
 )
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
-from anyflight._errors import shortened
+from anyflight._errors import MissingKeyError, shortened
 from anyflight._owner import Phase
 
 from ._errors import LeaseUnavailableError
@@ -44,7 +44,7 @@ from ._held import Held, holding
 from ._outcomes import Terms, error_outcome, remote_error
 from ._requests import Unreachable
 from ._shared import Fetched, Shared
-from ._store import Busy, Hit, Outcome, OutcomeKind, Won
+from ._store import Acquired, Busy, Hit, Outcome, OutcomeKind, Won
 
 V = TypeVar("V")
 
@@ -63,7 +63,18 @@ class Participation(Generic[V]):
     :param fresh: whether not even that may be used, but only what is begun later
     """
 
-    __slots__ = ("_began", "_fresh", "_key", "_name", "_shared", "_since", "_terms", "_work", "way")
+    __slots__ = (
+        "_asked",
+        "_began",
+        "_fresh",
+        "_key",
+        "_name",
+        "_shared",
+        "_since",
+        "_terms",
+        "_work",
+        "way",
+    )
 
     def __init__(  # noqa: PLR0913 - made in one place
         self,
@@ -83,6 +94,8 @@ class Participation(Generic[V]):
         self._name = name
         self._since = since
         self._fresh = fresh
+        #: Whether the server has been asked: what is usable now may be waited for by others too.
+        self._asked = False
         #: The counter that tells which way it came by what it got.
         self.way = "given_up"
         self._began = current_time()
@@ -101,7 +114,7 @@ class Participation(Generic[V]):
                     answer, sent = await self._acquire(token)
                 except Unreachable as exc:
                     error = exc.__cause__
-                    orphan = token
+                    orphan = token if error else ""
                     break  # what the work raises has nothing to do with this
                 if isinstance(answer, Busy):
                     # A fresh call may not use what was begun before it.
@@ -133,14 +146,20 @@ class Participation(Generic[V]):
 
     async def _acquire(self, token: str) -> tuple[Hit | Won | Busy, float]:
         """Return the answer, and when the request was sent."""
+        sent = -math.inf
+
+        def request() -> Awaitable[Acquired]:
+            nonlocal sent
+            sent = current_time()
+            return self._shared.store.acquire(
+                self._name, token, ttl=self._shared.settings.ttl, since=since, waited=waited
+            )
+
         self._check_owner()
-        requests, ttl = self._shared.requests, self._shared.settings.ttl
+        requests, since = self._shared.requests, self._since
+        waited, self._asked = self._asked, True
         try:
-            async with requests.beginning:
-                sent = current_time()
-                answer = await requests.ask(
-                    self._shared.store.acquire(self._name, token, ttl=ttl, since=self._since)
-                )
+            answer = await requests.ask_in_turn(requests.beginning, request)
             if isinstance(answer, Won):
                 self._check_owner()
         except Unreachable:
@@ -229,7 +248,9 @@ class Participation(Generic[V]):
                 if not held.scope.cancel_called:
                     self.way = "ran"
                     record = error_outcome(held.epoch, exc)
-                    end = await self._commit(held, record, self._terms.error_keep)
+                    # That there is no value is to take the place of one that is stored.
+                    wanted = isinstance(exc, MissingKeyError)
+                    end = await self._commit(held, record, self._terms.error_keep, wanted=wanted)
                     raise
             if value is LOST:
                 end = LeaseEnd.LOST
@@ -239,7 +260,9 @@ class Participation(Generic[V]):
             self.way = "ran"
             terms = self._terms
             outcome = self._shared.outcome_of(self._key, held.epoch, value, terms.codec)
-            end = await self._commit(held, outcome, terms.keep(value))
+            wanted = outcome.kind is OutcomeKind.VALUE
+            keep = terms.keep(value) if wanted else terms.error_keep
+            end = await self._commit(held, outcome, keep, wanted=wanted)
         except (Exception, GeneratorExit):  # with the latter the event loop is gone
             raise
         except BaseException:
@@ -251,18 +274,16 @@ class Participation(Generic[V]):
             holdings.discard(held)
             self._tell(held, end)
 
-    async def _commit(self, held: Held, outcome: Outcome, keep: float) -> LeaseEnd:
+    async def _commit(self, held: Held, outcome: Outcome, keep: float, *, wanted: bool) -> LeaseEnd:
         shared = self._shared
-        wanted = self._terms.wanted and outcome.kind is OutcomeKind.VALUE
-        if outcome.kind is OutcomeKind.UNSHARED:
-            keep = self._terms.error_keep
+        wanted = wanted and self._terms.wanted
         name, token, committed = held.name, held.token, False
         try:
             with CancelScope(shield=True):
-                async with shared.requests.ending:
-                    committed = await shared.requests.ask(
-                        shared.store.commit(name, token, outcome, keep=keep, wanted=wanted)
-                    )
+                committed = await shared.requests.ask_in_turn(
+                    shared.requests.ending,
+                    lambda: shared.store.commit(name, token, outcome, keep=keep, wanted=wanted),
+                )
         except Unreachable:
             shared.counters.uncommitted += 1
             return LeaseEnd.UNCOMMITTED
@@ -276,8 +297,7 @@ class Participation(Generic[V]):
         """Give up a lease, if this token holds it; if that fails, it ends by itself."""
         requests, store = self._shared.requests, self._shared.store
         with suppress(Unreachable), CancelScope(shield=True):
-            async with requests.ending:
-                await requests.ask(store.release(self._name, token))
+            await requests.ask_in_turn(requests.ending, lambda: store.release(self._name, token))
 
     def _tell(self, held: Held, end: LeaseEnd) -> None:
         now = current_time()

@@ -46,8 +46,8 @@ local function ends_in(microseconds)
 end
 """
 
-#: ARGV: token, ttl, since. Returns {'h', epoch, kind, body, age}, {'w', epoch} or
-#: {'b', epoch, remaining}.
+#: ARGV: token, ttl, since, '1' if it has asked before. Returns {'h', epoch, kind, body, age},
+#: {'w', epoch} or {'b', epoch, remaining}.
 ACQUIRE = f"""{_NOW}
 local token, ttl, since = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local state = redis.call('HMGET', key, 'e', 't', 'u', 'w', 'l', 'x', 'd')
@@ -65,7 +65,7 @@ if state[2] and ends > now and ends - now <= tonumber(state[7]) then
 end
 epoch = math.max(epoch + 1, now)
 redis.call('HSET', key, 'e', text(epoch), 't', token, 'u', text(now + ttl), 'd', text(ttl))
-if since > 0 then redis.call('HSET', key, 'w', 1) end
+if since > 0 and ARGV[4] == '1' then redis.call('HSET', key, 'w', 1) end
 ends_in(math.max(2 * ttl, usable - now))
 return {{'w', text(epoch)}}
 """

@@ -144,11 +144,15 @@ class LeaseStore(Protocol):
         """
         ...
 
-    async def acquire(self, key: str, token: str, *, ttl: float, since: int) -> Acquired:
+    async def acquire(
+        self, key: str, token: str, *, ttl: float, since: int, waited: bool = True
+    ) -> Acquired:
         """Return an outcome that may be used, else win the lease, else say who holds it.
 
         :param token: of this attempt alone; if it holds the lease already, it has ``Won``
         :param since: the lowest epoch whose outcome may be used; with 0 none may
+        :param waited: whether this call has asked before, if any may be used: then others may wait
+            for it as well, though the server knows of none
         """
         ...
 

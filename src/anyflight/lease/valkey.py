@@ -164,10 +164,12 @@ class ValkeyStore:
                     origin, colon, key = text.partition(":")
                     hear(Notice(key if colon else None, origin))
 
-    async def acquire(self, key: str, token: str, *, ttl: float, since: int) -> Acquired:
+    async def acquire(
+        self, key: str, token: str, *, ttl: float, since: int, waited: bool = True
+    ) -> Acquired:
         """See :class:`LeaseStore`."""
         kind, epoch, *rest = await self._run(
-            _scripts.ACQUIRE, self._prefix + key, token, _micro(ttl), since
+            _scripts.ACQUIRE, self._prefix + key, token, _micro(ttl), since, int(waited)
         )
         match _text(kind):
             case "h":
