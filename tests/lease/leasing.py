@@ -137,7 +137,7 @@ class Process:
     """One process of the fleet: its lease, and the store as it reaches it."""
 
     def __init__(self, store: LeaseStore, **options: Any) -> None:
-        self.store = GatedStore(store)
+        self.store = store if isinstance(store, GatedStore) else GatedStore(store)
         self.store.look = self.assert_counted
         self.lease = Lease[Any](self.store, **options)
 

@@ -274,7 +274,7 @@ class ReadThroughCache(Writing[K, V]):
         loaded no further, and not kept.
 
         :param loader: see :class:`BatchLoader`; it must be open. What bounds flights of this cache,
-            such as ``limiter``, does not bound what the loader does
+            such as ``limiter``, does not bound what the loader does, but with ``across``
         :param fresh: take no value from the cache, nor one that was read before this call was made
         :param tags: as in `get`, for every key that is loaded
         :raises Exception: the first error that the loader has in the order of the keys, when all of
