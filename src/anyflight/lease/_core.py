@@ -195,9 +195,11 @@ class Core:
         """
         if not self._requests.may_begin():
             raise _unavailable(key)
-        name = self.name_of(key)
-        async with self._requests.beginning:
-            return await self.ask(self._store.read(name), key)
+        name, requests = self.name_of(key), self._requests
+        try:
+            return await requests.ask_in_turn(requests.beginning, lambda: self._store.read(name))
+        except Unreachable as exc:
+            raise _unavailable(key) from exc.__cause__
 
     async def invalidate(self, key: Hashable) -> None:
         """Do as `Lease.invalidate`; those here are told at the end."""

@@ -44,7 +44,7 @@ from ._held import Held, holding
 from ._outcomes import Terms, error_outcome, remote_error
 from ._requests import Unreachable
 from ._shared import Fetched, Shared
-from ._store import Busy, Hit, Outcome, OutcomeKind, Won
+from ._store import Acquired, Busy, Hit, Outcome, OutcomeKind, Won
 
 V = TypeVar("V")
 
@@ -101,7 +101,7 @@ class Participation(Generic[V]):
                     answer, sent = await self._acquire(token)
                 except Unreachable as exc:
                     error = exc.__cause__
-                    orphan = token
+                    orphan = token if error else ""
                     break  # what the work raises has nothing to do with this
                 if isinstance(answer, Busy):
                     # A fresh call may not use what was begun before it.
@@ -133,14 +133,18 @@ class Participation(Generic[V]):
 
     async def _acquire(self, token: str) -> tuple[Hit | Won | Busy, float]:
         """Return the answer, and when the request was sent."""
+        sent = -math.inf
+
+        def request() -> Awaitable[Acquired]:
+            nonlocal sent
+            sent = current_time()
+            ttl = self._shared.settings.ttl
+            return self._shared.store.acquire(self._name, token, ttl=ttl, since=self._since)
+
         self._check_owner()
-        requests, ttl = self._shared.requests, self._shared.settings.ttl
+        requests = self._shared.requests
         try:
-            async with requests.beginning:
-                sent = current_time()
-                answer = await requests.ask(
-                    self._shared.store.acquire(self._name, token, ttl=ttl, since=self._since)
-                )
+            answer = await requests.ask_in_turn(requests.beginning, request)
             if isinstance(answer, Won):
                 self._check_owner()
         except Unreachable:
@@ -259,10 +263,10 @@ class Participation(Generic[V]):
         name, token, committed = held.name, held.token, False
         try:
             with CancelScope(shield=True):
-                async with shared.requests.ending:
-                    committed = await shared.requests.ask(
-                        shared.store.commit(name, token, outcome, keep=keep, wanted=wanted)
-                    )
+                committed = await shared.requests.ask_in_turn(
+                    shared.requests.ending,
+                    lambda: shared.store.commit(name, token, outcome, keep=keep, wanted=wanted),
+                )
         except Unreachable:
             shared.counters.uncommitted += 1
             return LeaseEnd.UNCOMMITTED
@@ -276,8 +280,7 @@ class Participation(Generic[V]):
         """Give up a lease, if this token holds it; if that fails, it ends by itself."""
         requests, store = self._shared.requests, self._shared.store
         with suppress(Unreachable), CancelScope(shield=True):
-            async with requests.ending:
-                await requests.ask(store.release(self._name, token))
+            await requests.ask_in_turn(requests.ending, lambda: store.release(self._name, token))
 
     def _tell(self, held: Held, end: LeaseEnd) -> None:
         now = current_time()

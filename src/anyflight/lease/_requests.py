@@ -6,7 +6,7 @@ __all__ = ("Requests", "Unreachable")
 
 import logging
 import math
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from anyio import Semaphore, current_time, fail_after
@@ -95,6 +95,20 @@ class Requests:
             return False
         self._next_try = now + self._settings.retry_interval
         return True
+
+    async def ask_in_turn(self, turns: Semaphore, request: Callable[[], Awaitable[T]]) -> T:
+        """Return the answer to a request that is made when its turn has come.
+
+        If the server has been lost by then, it is not made: else each of those that wait would find
+        out anew that a server which hangs does not answer.
+
+        :raises Unreachable: if there is no answer in time, or no request was made
+        """
+        waits = not turns.value
+        async with turns:
+            if waits and not self.reachable:
+                raise Unreachable
+            return await self.ask(request())
 
     async def ask(self, request: Awaitable[T]) -> T:
         """Return the answer to a request.
