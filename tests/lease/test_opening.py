@@ -188,6 +188,27 @@ class TestClosing:
             assert call.value == 1
         process.assert_settled()
 
+    async def test_an_interrupt_while_it_waits_comes_out(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Interrupted:
+            async def wait(self) -> None:
+                raise KeyboardInterrupt
+
+            def set(self) -> None: ...
+
+        process, work = Process(MemoryStore()), Work()
+        async with anyio.create_task_group() as tasks:
+            await process.__aenter__()
+            call = await process.start(tasks, "k", work, 1)
+            monkeypatch.setattr("anyflight.lease._core.Event", Interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                await process.__aexit__(None, None, None)
+            work.go.set()
+            await settle()
+            assert call.value == 1
+        process.assert_settled()
+
 
 class TestLeftByAnError:
     """The calls belong to other tasks than the block: they go on, without the lease."""
