@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, assert_type
 
 import coredis
@@ -84,6 +84,10 @@ class Store:
 
     async def invalidate(self, key: str, origin: str) -> None: ...
 
+    async def invalidate_all(self, origin: str) -> None: ...
+
+    async def replace(self, key: str, origin: str, outcome: Outcome, *, keep: float) -> None: ...
+
     async def read(self, key: str) -> Outcome | None:
         raise NotImplementedError
 
@@ -92,7 +96,7 @@ class Store:
     async def tagged(self, tag: str) -> list[str]:
         raise NotImplementedError
 
-    def keys(self) -> AsyncIterator[str]:
+    def keys(self) -> AsyncGenerator[str, None]:
         raise NotImplementedError
 
 
