@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,7 @@ STEPS = st.one_of(
     st.tuples(st.just("commit"), KEYS, HOLDERS, KEEPS, st.just(False)),
     st.tuples(st.just("release"), KEYS, HOLDERS),
     st.tuples(st.just("invalidate"), KEYS),
+    st.tuples(st.just("replace"), KEYS, KEEPS),
     st.tuples(st.just("read"), KEYS),
     st.tuples(st.just("elapse"), st.sampled_from([3, 8, 15])),
     st.tuples(st.just("lose data")),
@@ -136,6 +138,8 @@ async def run(world: World, program: list[tuple[Any, ...]]) -> None:
                     known.token, known.outcome, known.outcome_ends = None, None, 0.0
                     model.forget(args[0])
                     model.said.append(Notice(args[0], "me"))
+                case "replace":
+                    await replace(model, world, number, *args)
                 case "read":
                     assert_same(await store.read(args[0]), model.usable(args[0]))
                 case "elapse":
@@ -168,6 +172,20 @@ async def acquire(model: Model, world: World, key: str, token: str, usable: str)
     else:
         assert isinstance(answer, Won)
         model.win(key, token, answer.epoch, since)
+
+
+async def replace(model: Model, world: World, number: int, key: str, keep: float) -> None:
+    outcome = Outcome(0, OutcomeKind.VALUE, b"%d" % number)
+    await world.store.replace(key, "me", outcome, keep=keep)
+    found = await world.store.read(key)
+    assert found is not None
+    assert all(found.epoch > earlier for earlier in model.epochs.get(key, ()))
+    model.epochs.setdefault(key, []).append(found.epoch)
+    ends = model.now + keep
+    stored = dataclasses.replace(outcome, epoch=found.epoch)
+    model.known[key] = Known(outcome=stored, outcome_ends=ends, forgotten_at=ends)
+    assert_same(found, stored)
+    model.said.append(Notice(key, "me"))
 
 
 async def commit(
