@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextvars import ContextVar
 from typing import Any, NoReturn
 
@@ -88,6 +88,14 @@ class Client:
         mine = notice.invalidated == str(self._process)
         return Notice(notice.key, self._origin) if mine else notice
 
+    async def invalidate_all(self, origin: str) -> NoReturn:
+        """Raise: as `read`."""
+        raise NotImplementedError
+
+    async def replace(self, key: str, origin: str, outcome: Outcome, *, keep: float) -> NoReturn:
+        """Raise: as `read`."""
+        raise NotImplementedError
+
     async def read(self, key: str) -> NoReturn:
         """Raise: a lease alone does not ask this."""
         raise NotImplementedError
@@ -100,7 +108,7 @@ class Client:
         """Raise, as `read`."""
         raise NotImplementedError
 
-    def keys(self) -> AsyncIterator[str]:
+    def keys(self) -> AsyncGenerator[str, None]:
         """Raise, as `read`."""
         raise NotImplementedError
 

@@ -55,18 +55,18 @@ class Owner:
     )
 
     def __init__(self, label: str) -> None:
-        self.label = label
+        self.label: str = label
         #: Written by `open`, `end_calls` and `close`. Calls are taken while it is OPEN.
-        self.phase = Phase.NEW
+        self.phase: Phase = Phase.NEW
         #: The first of `get_asyncgen_hooks()` under which calls need no `check_loop` to join.
         #: Every event loop sets such hooks of its own while it runs, in its thread alone, so they
         #: tell in a tenth of a microsecond what takes `current_token` seven times as long.
         self.hook: object = NOWHERE
         #: Whether that hook may be in force in another event loop too, so that a call must not
         #: start a flight by its word alone. Trio's is, in guest mode: in the tasks of the host.
-        self.hook_is_shared = True
+        self.hook_is_shared: bool = True
         #: How many calls were refused: while closing or closed, or by ``max_waiters``.
-        self.refused = 0
+        self.refused: int = 0
         # These hold in the phases OPEN, CLOSING and ABORTING.
         self._opener: int
         self._task_group: TaskGroup

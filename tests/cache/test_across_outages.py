@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
-from tests.cache.fleet import fleet
-from tests.cache.getting import Source
-from tests.support import HandClock
+from anyflight.lease import LeaseUnavailableError
+from tests.cache.fleet import Member, fleet
+from tests.cache.getting import Source, fill, start_call
+from tests.support import HandClock, settle
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("across_clock")]
 
@@ -48,3 +50,81 @@ async def test_what_is_too_old_is_not_served_for_the_doubt(
         with monkeypatch.context() as patch:
             patch.setattr("anyflight.lease._requests.current_time", lambda: next(times, now + 1))
             assert await one.get("k", source) == 3
+
+
+WAYS = {
+    "invalidate": ("k", ["invalidate"]),
+    "invalidate_tag": ("a", ["tagged", "invalidate"]),
+    "clear": ("all keys", ["keys", "invalidate", "invalidate_all"]),
+    "set": ("k", ["tag", "replace"]),
+}
+REQUESTS = [(way, request) for way, (_, requests) in WAYS.items() for request in requests]
+
+
+async def change(member: Member, way: str) -> None:
+    """Invalidate the key "k", which has the tag "a", in one way or another."""
+    cache = member.cache
+    match way:
+        case "invalidate":
+            await cache.invalidate("k")
+        case "invalidate_tag":
+            await cache.invalidate_tag("a")
+        case "clear":
+            await cache.clear()
+        case _:
+            await cache.set("k", "set", tags=["a"])
+
+
+class TestWriters:
+    @pytest.mark.parametrize(("way", "request_"), REQUESTS)
+    async def test_are_told_that_the_server_was_not_and_memory_has_forgotten_all_the_same(
+        self, way: str, request_: str
+    ) -> None:
+        async with fleet(1) as (one,):
+            await fill(one.cache, "k", "old", tags=["a"])
+            one.store.fails[request_] = LOST
+            with pytest.raises(LeaseUnavailableError) as caught:
+                await change(one, way)
+            assert caught.value.__cause__ is LOST
+            assert caught.value.key in {WAYS[way][0], "k"}
+            assert one.peek() is None
+            one.store.fails.clear()
+            await change(one, way)  # at once: it is not left in peace
+            assert one.peek() == ("set" if way == "set" else None)
+
+    @pytest.mark.parametrize(("way", "request_"), REQUESTS)
+    async def test_do_not_wait_for_ever(
+        self, across_clock: HandClock, way: str, request_: str
+    ) -> None:
+        async with fleet(1) as (one,), anyio.create_task_group() as tasks:
+            await fill(one.cache, "k", "old", tags=["a"])
+            one.hold(request_)
+            changing = await start_call(tasks, lambda: change(one, way))
+            across_clock.advance(1)
+            await settle()
+            assert isinstance(changing.outcome, LeaseUnavailableError)
+            assert one.peek() is None
+
+    async def test_name_the_key_and_not_what_the_server_calls_it(self) -> None:
+        async with fleet(1, lease={"encode_key": str}) as (one,):
+            one.store.down = LOST
+            for call in (lambda: one.cache.invalidate(42), lambda: one.cache.set(42, "value")):
+                with pytest.raises(LeaseUnavailableError, match=r"about 42$") as caught:
+                    await call()
+                assert caught.value.key == 42
+
+
+async def test_what_nobody_knows_of_on_the_server_is_cleared_too() -> None:
+    """A value that cannot be shared, an error that is kept, and work without the server."""
+    source = Source()
+    source.fail = KeyError("nobody")
+    async with fleet(2, error_ttl={KeyError: 50}) as (one, two):
+        await fill(one.cache, "unshared", (1, 2))
+        with pytest.raises(KeyError):
+            await one.get("error", source)
+        one.store.down = LOST
+        await fill(one.cache, "alone", "old")
+        one.store.down = None
+        assert one.cache.statistics().entries == 3
+        await two.cache.clear()
+        assert one.cache.statistics().entries == 0

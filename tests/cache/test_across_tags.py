@@ -1,4 +1,4 @@
-"""`across`: a tag finds what is kept and what is being loaded, in all processes."""
+"""`across`: a tag finds what is kept and what is being loaded, in whatever process, always."""
 
 from __future__ import annotations
 

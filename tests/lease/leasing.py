@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -91,6 +92,12 @@ class GatedStore:
     async def invalidate(self, key: str, origin: str) -> None:
         await self._ask("invalidate", lambda: self.store.invalidate(key, origin))
 
+    async def invalidate_all(self, origin: str) -> None:
+        await self._ask("invalidate_all", lambda: self.store.invalidate_all(origin))
+
+    async def replace(self, key: str, origin: str, outcome: Outcome, *, keep: float) -> None:
+        await self._ask("replace", lambda: self.store.replace(key, origin, outcome, keep=keep))
+
     async def read(self, key: str) -> Outcome | None:
         return await self._ask("read", lambda: self.store.read(key))
 
@@ -100,8 +107,11 @@ class GatedStore:
     async def tagged(self, tag: str) -> list[str]:
         return await self._ask("tagged", lambda: self.store.tagged(tag))
 
-    def keys(self) -> AsyncIterator[str]:
-        return self.store.keys()
+    async def keys(self) -> AsyncGenerator[str, None]:
+        await self._ask("keys", checkpoint)
+        async with aclosing(self.store.keys()) as keys:
+            async for key in keys:
+                yield key
 
     async def _ask(self, method: str, request: Callable[[], Awaitable[T]]) -> T:
         self.look()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from servers.valkey import ValkeyServer
-from tests.lease.driving import SLACK, Join
+from tests.lease.driving import SLACK, Join, eventually
 from tests.lease.proxy import Proxy
 
 LONG = {"ttl": 60, "poll_interval": 60}
@@ -15,9 +15,13 @@ def test_a_lease_whose_answer_was_on_the_wire_is_given_back_when_it_arrives(
     join: Join, own_server: ValkeyServer, proxy: Proxy
 ) -> None:
     (hasty,), (other,) = join(at=proxy, **LONG, request_timeout=30), join(at=own_server, **LONG)
+    warm = hasty.leads("another")  # so that it has a connection
+    warm.finishes()
+    warm.returns()
+    asked = own_server.command_counts()["evalsha"]
     with proxy.held("answers"):
         call = hasty.calls()
-        proxy.wait_until_held("answers")
+        eventually(lambda: own_server.command_counts()["evalsha"] > asked)
         call.is_cancelled()
     call.ends_cancelled()
     assert call.answer() == "won"

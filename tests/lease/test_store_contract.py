@@ -500,6 +500,62 @@ class TestInvalidating:
         assert is_of(await hit(store, "w", since=first), second)
 
 
+class TestInvalidatingAll:
+    async def test_it_tells_everybody_and_changes_nothing(
+        self, store: LeaseStore, ear: Ear
+    ) -> None:
+        epoch = await stored(store)
+        await won(store, "b", key="other")
+        await store.invalidate_all("me")
+        assert await ear.heard() == [Notice(None, "me")]
+        assert is_of(await store.read("k"), epoch)
+        assert await store.renew("other", "b", ttl=TTL)
+
+
+class TestReplacing:
+    SET = Outcome(0, OutcomeKind.VALUE, b"\x00set\xff")
+
+    async def test_the_outcome_is_stored_in_place_of_what_there_was_and_everybody_is_told(
+        self, world: World, store: LeaseStore, ear: Ear
+    ) -> None:
+        epoch = await stored(store, keep=100)
+        await store.replace("k", "me", self.SET, keep=KEEP)
+        assert await ear.heard() == [Notice("k", "me")]
+        found = await store.read("k")
+        assert found is not None
+        assert (found.kind, found.body) == (self.SET.kind, self.SET.body)
+        assert found.epoch > epoch
+        assert 0 <= found.age < LATE
+        world.elapse(KEEP)
+        assert await store.read("k") is None
+        assert world.names() == []
+
+    async def test_there_need_have_been_nothing(self, store: LeaseStore, ear: Ear) -> None:
+        await store.replace("k", "me", self.SET, keep=KEEP)
+        assert await ear.heard() == [Notice("k", "me")]
+        assert await store.read("k") is not None
+
+    async def test_it_voids_the_lease_and_who_waits_may_use_it(self, store: LeaseStore) -> None:
+        epoch = await won(store, "a")
+        await busy(store, "b")
+        await store.replace("k", "me", self.SET, keep=KEEP)
+        assert not await commit(store, "a", epoch)
+        assert not await store.renew("k", "a", ttl=TTL)
+        found = await hit(store, "b", since=epoch + 1)
+        assert found.body == self.SET.body
+        assert await won(store, "c", since=found.epoch + 1) > found.epoch
+
+    async def test_of_two_the_last_one_counts(self, store: LeaseStore) -> None:
+        await store.replace("k", "me", self.SET, keep=KEEP)
+        first = await store.read("k")
+        await store.replace("k", "you", Outcome(0, OutcomeKind.VALUE, b"last"), keep=math.inf)
+        last = await store.read("k")
+        assert first is not None
+        assert last is not None
+        assert last.body == b"last"
+        assert last.epoch > first.epoch
+
+
 async def test_epochs_rise_whatever_happens(world: World, store: LeaseStore) -> None:
     epochs = []
     for end in ("commit", "wanted", "release", "invalidate", "expire", "lose", "commit", "expire"):

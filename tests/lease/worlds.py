@@ -119,7 +119,7 @@ class Ear:
     def hear(self, notice: Notice) -> None:
         if notice.key == self._end:
             self._ended.set()
-        elif not notice.key.startswith("end-"):
+        elif notice.key is None or not notice.key.startswith("end-"):
             self._heard.append(notice)
 
     async def heard(self) -> list[Notice]:

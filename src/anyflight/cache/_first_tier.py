@@ -65,6 +65,20 @@ class FirstTier:
         self.memory.put(ticket.key, self.lifetimes.entry(stored, now), now)
         return True
 
+    def replace(self, ticket: Ticket, stored: StoredValue[Any]) -> None:
+        """Keep a value in place of all that is kept, or would be, from before now.
+
+        Nothing is kept if the key was invalidated, or other work has filled: who knows what came
+        first.
+        """
+        holds = self.generations.holds(ticket)
+        self.drop(ticket.key)
+        if holds:
+            now = self.now()
+            self.memory.put(ticket.key, self.lifetimes.entry(stored, now), now)
+        else:
+            self.counters.kept_out += 1
+
     def adopt(self, ticket: Ticket, stored: StoredValue[Any]) -> None:
         """Keep a value of the store, unless that has been overtaken, or there is a later one.
 

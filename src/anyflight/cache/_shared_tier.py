@@ -1,7 +1,7 @@
 """The second tier of a cache whose flights go through a lease: the outcomes of its epochs.
 
-A value is stored by the commit of the lease under which it was loaded, and by nothing else. So what
-an invalidation has overtaken, in whatever process, is refused by the server, in one step.
+A value that was loaded is stored by the commit of the lease under which that was done. So what an
+invalidation has overtaken, in whatever process, is refused by the server, in one step.
 """
 
 from __future__ import annotations
@@ -10,20 +10,16 @@ __all__ = ("SharedTier", "Stored")
 
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import replace
-from secrets import token_hex
 from typing import Any, Final, NamedTuple
 
-from anyflight.lease import Lease, LeaseUnavailableError, Outcome, OutcomeKind, Won
+from anyflight.lease import Lease, LeaseUnavailableError, OutcomeKind
+from anyflight.lease._hearing import Listener
 from anyflight.lease._shared import Fetched
 
 from ._barring import Barring
 from ._store import StoredValue
 from ._stored_codec import StoredCodec
 
-#: What an error calls all keys.
-ALL: Final = "*"
-#: For how many seconds a lease is taken to store a value that is there already.
-SHORTLY: Final = 1
 #: How many seconds longer than anything is kept a tag leads to its key: so long may work take, and
 #: the way to the server, before the tag has to be renewed.
 ALLOWANCE: Final = 60
@@ -81,17 +77,18 @@ class SharedTier(Barring):
             return fetched
         return fetched._replace(value=replace(fetched.value, age=fetched.age))
 
-    async def store(self, key: Hashable, stored: StoredValue[Any], keep: float) -> bool:
-        """Store a value, unless work has begun that is newer; whether it was stored."""
-        core, name, token = self._core, self._core.name_of(key), token_hex(12)
-        body = self._terms.codec.encode(stored)
-        answer = await core.ask(core.store.acquire(name, token, ttl=SHORTLY, since=0), key)
-        if not isinstance(answer, Won):
-            return False
-        outcome = Outcome(answer.epoch, OutcomeKind.VALUE, body)
+    async def store(
+        self, key: Hashable, stored: StoredValue[Any], keep: float, by: Listener
+    ) -> None:
+        """Store a value in place of what there is, or under way, for a key, in all processes.
+
+        :param by: who keeps it in memory, and so is not told of an invalidation
+        """
+        core = self._core
         if stored.tags:
-            await core.ask(core.store.tag(name, stored.tags, keep=keep + ALLOWANCE), key)
-        return await core.ask(core.store.commit(name, token, outcome, keep=keep, wanted=True), key)
+            tagging = core.store.tag(core.name_of(key), stored.tags, keep=keep + ALLOWANCE)
+            await core.ask(tagging, key)
+        await core.replace(key, stored, self._terms, keep=keep, by=by)
 
     async def tag(self, key: Hashable, tags: frozenset[str], keep: float) -> bool:
         """Let `delete_tag` find the key from now on, in whatever process; whether it does.
@@ -115,12 +112,8 @@ class SharedTier(Barring):
     async def delete_tag(self, tag: str) -> None:
         """Do so for all keys with this tag."""
         core = self._core
-        for name in await core.ask(core.store.tagged(tag), tag):
-            await core.invalidate_name(name)
+        await core.invalidate_names(await core.ask(core.store.tagged(tag), tag))
 
     async def clear(self) -> None:
         """Do so for all keys."""
-        core = self._core
-        names = aiter(core.store.keys())
-        while (name := await core.ask(anext(names, None), ALL)) is not None:
-            await core.invalidate_name(name)
+        await self._core.invalidate_all()

@@ -190,18 +190,19 @@ class Sharing(Loading):
     async def write(self, key: Hashable, stored: StoredValue[Any]) -> None:
         """Fill a key with a value that a user has set: on the server, then in memory.
 
-        If work has begun meanwhile that may have seen what the user wrote, its value is stored.
+        What has been loaded meanwhile may have been stored before or after that, and overtaken: so
+        it is not kept here, and is read from the server if it is there.
         """
         first, tier = self._first, self._tier
-        with tier.unread(key):
-            await tier.delete(key)
-            self._hearing.know(key)
-            ticket = first.generations.take(key, stored.tags, first.now())
-            try:
-                if await tier.store(key, stored, first.lifetimes.keep(stored)):
-                    first.fill(ticket, stored)
-            finally:
-                first.generations.give_back(ticket)
+        keep = first.lifetimes.keep(stored)
+        self._hearing.know(key)
+        ticket = first.generations.take(key, stored.tags, first.now())
+        try:
+            with tier.unread(key):
+                await tier.store(key, stored, keep, by=self._hearing)
+            first.replace(ticket, stored)
+        finally:
+            first.generations.give_back(ticket)
 
 
 def _missing(key: Hashable) -> MissingKeyError:

@@ -44,8 +44,8 @@ class Writing(Generic[K, V]):
         What is on its way for this key is not kept; those who wait for it get it. That, and the
         value in memory, is done at once; then this waits for the store, if there is one. It is a
         checkpoint. If it is cancelled there, the store may have the old value still. With
-        ``across`` the server comes first, then memory; and if work has begun meanwhile, whose value
-        is as new, that is kept.
+        ``across`` the server comes first, which in one step drops what all processes have, or have
+        under way, and stores the value; then memory.
 
         :raises Exception: what the store raised, which then may have the old value still
         :raises anyio.ClosedResourceError: if the cache is closed

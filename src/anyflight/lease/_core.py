@@ -5,7 +5,8 @@ from __future__ import annotations
 __all__ = ("Core",)
 
 from collections.abc import Awaitable, Callable, Hashable, Iterable
-from typing import Any, TypeVar
+from contextlib import aclosing
+from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
 from anyio import Event, TaskHandle
@@ -24,9 +25,12 @@ from ._requests import Requests, Unreachable
 from ._settings import Settings
 from ._shared import Fetched, Shared
 from ._statistics import Counters
-from ._store import LeaseStore, Outcome
+from ._store import LeaseStore, Outcome, OutcomeKind
 
 T = TypeVar("T")
+
+#: In place of a key, in the error of who wants all of them invalidated.
+ALL: Final = "all keys"
 
 
 class Core:
@@ -59,11 +63,12 @@ class Core:
         label: str,
         instruments: Iterable[LeaseInstrument],
     ) -> None:
-        self.terms = terms
+        self.terms: Terms = terms
         self._store = store
         self._encode_key = encode_key
-        owner = self.owner = Owner(label)
-        counters = self.counters = Counters()
+        self.owner: Owner = Owner(label)
+        self.counters: Counters = Counters()
+        owner, counters = self.owner, self.counters
         telling = Telling(settings.name, instruments)
         requests = self._requests = Requests(settings, label, counters, telling)
         hearing = self._hearing = Hearing(settings, label, store, requests, counters)
@@ -197,14 +202,50 @@ class Core:
     async def invalidate(self, key: Hashable) -> None:
         """Do as `Lease.invalidate`; those here are told at the end."""
         await self.owner.admit()
-        await self.invalidate_name(self.name_of(key))
+        await self._invalidate(self.name_of(key), key)
 
-    async def invalidate_name(self, name: str) -> None:
-        """Do so for a key of which nothing is known here but its name."""
+    async def invalidate_names(self, names: Iterable[str]) -> None:
+        """Do so for keys of which nothing is known here but their names."""
+        await self.owner.admit()
+        for name in names:
+            await self._invalidate(name, name)
+
+    async def invalidate_all(self) -> None:
+        """Do so for all keys, also for those of which the server knows nothing."""
+        await self.owner.admit()
         try:
-            await self.ask(self._store.invalidate(name, self._hearing.origin), name)
+            async with aclosing(self._store.keys()) as names:
+                while (name := await self.ask(anext(names, None), ALL)) is not None:
+                    await self._invalidate(name, name)
+            await self.ask(self._store.invalidate_all(self._hearing.origin), ALL)
+        finally:
+            self._hearing.tell(None)
+
+    async def _invalidate(self, name: str, key: Hashable) -> None:
+        try:
+            await self.ask(self._store.invalidate(name, self._hearing.origin), key)
         finally:
             self._hearing.tell(name)
+
+    async def replace(
+        self, key: Hashable, value: Any, terms: Terms, *, keep: float, by: Listener
+    ) -> None:
+        """Do as `invalidate`, and store a value for all, if it can be shared.
+
+        :param keep: for how many seconds
+        :param by: who knows already, and is not told
+        """
+        await self.owner.admit()
+        name, store, origin = self.name_of(key), self._store, self._hearing.origin
+        outcome = self._shared.outcome_of(key, 0, value, terms.codec)
+        if outcome.kind is OutcomeKind.VALUE:
+            request = store.replace(name, origin, outcome, keep=keep)
+        else:
+            request = store.invalidate(name, origin)
+        try:
+            await self.ask(request, key)
+        finally:
+            self._hearing.tell(name, but=by)
 
     async def ask(self, request: Awaitable[T], key: Hashable) -> T:
         """Return the answer to a request about a key that must not be passed over.

@@ -42,7 +42,7 @@ class Listener(Protocol):
         """Take note of an invalidation of the key with this name."""
 
     def interrupted(self) -> None:
-        """Take note that invalidations may have gone unheard."""
+        """Take note that any key may have been invalidated."""
 
 
 class News:
@@ -128,8 +128,11 @@ class Hearing:
 
     def hear(self, notice: Notice) -> None:
         """Wake who waits for the key, and tell who wants to know of invalidations."""
-        for news in self._waiting.get(notice.key, ()):
-            news.event.set()
+        if notice.key is None:
+            self.wake_all()
+        else:
+            for news in self._waiting.get(notice.key, ()):
+                news.event.set()
         if notice.invalidated and notice.invalidated != self.origin:
             self.tell(notice.key)
 
@@ -139,12 +142,20 @@ class Hearing:
             for news in waiting:
                 news.event.set()
 
-    def tell(self, name: str) -> None:
-        """Tell the listeners of an invalidation, and those who ask or wait."""
-        for news in self._waiting.get(name, ()):
-            news.invalidated = True
+    def tell(self, name: str | None, *, but: Listener | None = None) -> None:
+        """Tell the listeners of an invalidation, and those who ask or wait.
+
+        :param name: None: of all keys
+        :param but: the listener that knows already
+        """
+        for waiting in self._waiting.values() if name is None else [self._waiting.get(name, ())]:
+            for news in waiting:
+                news.invalidated = True
         for listener in tuple(self.listeners):
-            listener.invalidated(name)
+            if name is None:
+                listener.interrupted()
+            elif listener is not but:
+                listener.invalidated(name)
 
     def prepare(self) -> None:
         """Get ready for `keep`, in this event loop."""

@@ -128,7 +128,7 @@ class Lease(Generic[K]):
         )
         label = f"{type(self).__name__} {name!r}"
         #: For what is built on leases; no concern of users.
-        self.core = Core(settings, store, terms, encode_key, label, instruments)
+        self.core: Core = Core(settings, store, terms, encode_key, label, instruments)
 
     def __repr__(self) -> str:
         return f"<{self.core.owner}, {self.core.counters.holding} held>"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 __all__ = ("MemoryStore",)
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from itertools import islice
 from typing import Final
 
@@ -119,9 +120,7 @@ class MemoryStore:
             return state.outcome is not None and state.outcome.epoch == outcome.epoch
         state.token = None
         if state.waited or wanted:
-            state.outcome = outcome
-            state.stored = current_time()
-            state.outcome_ends = state.stored + keep
+            self._store(state, outcome, keep)
         self._publish(Notice(key), state)
         state.waited = False
         self._forget(key, state)
@@ -147,6 +146,21 @@ class MemoryStore:
             self._forget(key, state)
         self._publish(Notice(key, origin), None)
 
+    async def invalidate_all(self, origin: str) -> None:
+        """See :class:`LeaseStore`."""
+        await checkpoint()
+        self._publish(Notice(None, origin), None)
+
+    async def replace(self, key: str, origin: str, outcome: Outcome, *, keep: float) -> None:
+        """See :class:`LeaseStore`."""
+        await checkpoint()
+        self._epoch += 1
+        state = self._states[key] = State()
+        state.epoch = self._epoch
+        self._store(state, replace(outcome, epoch=state.epoch), keep)
+        self._publish(Notice(key, origin), None)
+        self._forget(key, state)
+
     async def read(self, key: str) -> Outcome | None:
         """See :class:`LeaseStore`."""
         await checkpoint()
@@ -170,7 +184,7 @@ class MemoryStore:
             self._tags[tag] = live
         return list(live)
 
-    async def keys(self) -> AsyncIterator[str]:
+    async def keys(self) -> AsyncGenerator[str, None]:
         """See :class:`LeaseStore`."""
         await checkpoint()
         for key in tuple(self._states):
@@ -191,6 +205,11 @@ class MemoryStore:
         now = current_time()
         state.lease_ends = now + ttl
         state.expires = max(now + 2 * ttl, state.outcome_ends)
+
+    def _store(self, state: State, outcome: Outcome, keep: float) -> None:
+        state.outcome = outcome
+        state.stored = current_time()
+        state.outcome_ends = state.stored + keep
 
     def _outcome(self, state: State, now: float) -> Outcome | None:
         if state.outcome is None or state.outcome_ends <= now:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 __all__ = ("Participation",)
 
-import logging
 import math
 import random
 from collections.abc import Awaitable, Callable, Hashable
@@ -48,8 +47,6 @@ from ._shared import Fetched, Shared
 from ._store import Busy, Hit, Outcome, OutcomeKind, Won
 
 V = TypeVar("V")
-
-logger = logging.getLogger("anyflight")
 
 #: By which part of the poll interval those who wait for the end of a lease come after it at most,
 #: so that they do not come all at once.
@@ -182,7 +179,7 @@ class Participation(Generic[V]):
             if outcome.kind is OutcomeKind.ERROR:
                 error = remote_error(self._key, outcome.body)
         except Exception as exc:  # noqa: BLE001 - the codec is the user's, the body anybody's
-            self._refused("decode", exc)
+            self._shared.refused("decode", self._key, exc)
         if error is None:
             return await self._alone("ran_unshared")
         self.way = "remote_errors"
@@ -240,7 +237,9 @@ class Participation(Generic[V]):
                 await self._release(held.token)  # it may be that nobody has it yet
                 return None
             self.way = "ran"
-            end = await self._commit(held, self._outcome_of(held, value), self._terms.keep(value))
+            terms = self._terms
+            outcome = self._shared.outcome_of(self._key, held.epoch, value, terms.codec)
+            end = await self._commit(held, outcome, terms.keep(value))
         except (Exception, GeneratorExit):  # with the latter the event loop is gone
             raise
         except BaseException:
@@ -251,19 +250,6 @@ class Participation(Generic[V]):
         finally:
             holdings.discard(held)
             self._tell(held, end)
-
-    def _outcome_of(self, held: Held, value: Any) -> Outcome:
-        """Return the outcome of an epoch whose work returned this value."""
-        try:
-            body = self._terms.codec.encode(value)
-            if len(body) <= self._shared.settings.max_value_bytes:
-                return Outcome(held.epoch, OutcomeKind.VALUE, bytes(body))
-        except Exception as exc:  # noqa: BLE001 - the codec is the user's
-            self._refused("encode", exc)
-        else:
-            limit = self._shared.settings.max_value_bytes
-            self._refused("share", ValueError(f"{len(body)} bytes are more than {limit}"))
-        return Outcome(held.epoch, OutcomeKind.UNSHARED, b"")
 
     async def _commit(self, held: Held, outcome: Outcome, keep: float) -> LeaseEnd:
         shared = self._shared
@@ -292,21 +278,6 @@ class Participation(Generic[V]):
         with suppress(Unreachable), CancelScope(shield=True):
             async with requests.ending:
                 await requests.ask(store.release(self._name, token))
-
-    def _refused(self, what: str, error: Exception) -> None:
-        """Count a value that cannot be shared, and warn of the first. Nothing of it is logged."""
-        counters = self._shared.counters
-        level = logging.DEBUG if counters.refused else logging.WARNING
-        counters.refused += 1
-        logger.log(
-            level,
-            "%s: could not %s the value of %s (%s), so the work is run wherever it is wanted; "
-            "more of this is logged as DEBUG",
-            self._shared.owner.label,
-            what,
-            shortened(self._key),
-            type(error).__qualname__,
-        )
 
     def _tell(self, held: Held, end: LeaseEnd) -> None:
         now = current_time()

@@ -22,7 +22,19 @@ the hash has expired, and when the server has lost its data.
 
 from __future__ import annotations
 
-__all__ = ("ACQUIRE", "COMMIT", "INVALIDATE", "PING", "READ", "RELEASE", "RENEW", "TAG", "TAGGED")
+__all__ = (
+    "ACQUIRE",
+    "COMMIT",
+    "INVALIDATE",
+    "INVALIDATE_ALL",
+    "PING",
+    "READ",
+    "RELEASE",
+    "RENEW",
+    "REPLACE",
+    "TAG",
+    "TAGGED",
+)
 
 _NOW = """
 local key = KEYS[1]
@@ -111,6 +123,24 @@ local key = KEYS[1]
 redis.call('HDEL', key, 't', 'u', 'd', 'l', 'k', 'b', 'a', 'x')
 if redis.call('HEXISTS', key, 'w') == 0 then redis.call('DEL', key) end
 redis.call('PUBLISH', ARGV[1], ARGV[2])
+return 1
+"""
+
+#: ARGV: channel, message. Returns 1. The key says nothing but which server is asked.
+INVALIDATE_ALL = """
+redis.call('PUBLISH', ARGV[1], ARGV[2])
+return 1
+"""
+
+#: ARGV: kind, body, keep, channel, message. Returns 1.
+REPLACE = f"""{_NOW}
+local keep = tonumber(ARGV[3])
+local epoch = text(math.max(tonumber(redis.call('HGET', key, 'e') or 0) + 1, now))
+redis.call('DEL', key)
+redis.call('HSET', key, 'e', epoch, 'l', epoch, 'k', ARGV[1], 'b', ARGV[2])
+redis.call('HSET', key, 'a', text(now), 'x', text(now + keep))
+ends_in(keep)
+redis.call('PUBLISH', ARGV[4], ARGV[5])
 return 1
 """
 

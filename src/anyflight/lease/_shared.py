@@ -4,18 +4,24 @@ from __future__ import annotations
 
 __all__ = ("Fetched", "Shared")
 
+import logging
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from anyflight._errors import shortened
 from anyflight._owner import Owner
 from anyflight._telling import Telling
 
+from ._codec import Codec
 from ._hearing import Hearing
 from ._held import Holdings
 from ._requests import Requests
 from ._settings import Settings
 from ._statistics import Counters
-from ._store import LeaseStore
+from ._store import LeaseStore, Outcome, OutcomeKind
+
+logger = logging.getLogger("anyflight")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,33 @@ class Shared:
     holdings: Holdings
     counters: Counters
     telling: Telling
+
+    def outcome_of(self, key: Hashable, epoch: int, value: Any, codec: Codec[Any]) -> Outcome:
+        """Return the outcome of an epoch that brought this value."""
+        limit = self.settings.max_value_bytes
+        try:
+            body = codec.encode(value)
+            if len(body) <= limit:
+                return Outcome(epoch, OutcomeKind.VALUE, bytes(body))
+        except Exception as exc:  # noqa: BLE001 - the codec is the user's
+            self.refused("encode", key, exc)
+        else:
+            self.refused("share", key, ValueError(f"{len(body)} bytes are more than {limit}"))
+        return Outcome(epoch, OutcomeKind.UNSHARED, b"")
+
+    def refused(self, what: str, key: Hashable, error: Exception) -> None:
+        """Count a value that cannot be shared, and warn of the first. Nothing of it is logged."""
+        level = logging.DEBUG if self.counters.refused else logging.WARNING
+        self.counters.refused += 1
+        logger.log(
+            level,
+            "%s: could not %s the value of %s (%s), so the work is run wherever it is wanted; "
+            "more of this is logged as DEBUG",
+            self.owner.label,
+            what,
+            shortened(key),
+            type(error).__qualname__,
+        )
 
 
 class Fetched(NamedTuple):

@@ -1,4 +1,4 @@
-"""What the algorithm asks of the server that processes share: six transitions and one subscription.
+"""What the algorithm asks of the server that processes share: transitions and one subscription.
 
 The state of a key, as every store keeps it:
 
@@ -32,7 +32,7 @@ __all__ = (
     "Won",
 )
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -109,11 +109,11 @@ Acquired: TypeAlias = Hit | Won | Busy
 class Notice:
     """A message: a hint that it is time to ask again.
 
-    :ivar key: what the message is about
+    :ivar key: what the message is about; None: all keys, which were invalidated
     :ivar invalidated: by whom the key was invalidated; empty if a lease has ended
     """
 
-    key: str
+    key: str | None
     invalidated: str = ""
 
 
@@ -179,6 +179,21 @@ class LeaseStore(Protocol):
         """
         ...
 
+    async def invalidate_all(self, origin: str) -> None:
+        """Tell everybody that all keys are invalidated; to be called when those of `keys` are.
+
+        For a key of which nothing is known here can be kept, and worked for, elsewhere.
+        """
+        ...
+
+    async def replace(self, key: str, origin: str, outcome: Outcome, *, keep: float) -> None:
+        """Do as `invalidate`, and store an outcome in place of what there was, in the same step.
+
+        :param outcome: its epoch is of no account: it gets one as if a lease had been won for it
+        :param keep: for how long it is stored
+        """
+        ...
+
     async def read(self, key: str) -> Outcome | None:
         """Return the outcome that is stored, whatever its epoch; no transition."""
         ...
@@ -191,6 +206,6 @@ class LeaseStore(Protocol):
         """Return the keys that were given this tag, and perhaps others that no longer matter."""
         ...
 
-    def keys(self) -> AsyncIterator[str]:
+    def keys(self) -> AsyncGenerator[str, None]:
         """Yield every key that has any state throughout."""
         ...

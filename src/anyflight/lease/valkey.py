@@ -9,7 +9,8 @@ from __future__ import annotations
 __all__ = ("ValkeyLease", "ValkeyStore")
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable
+from contextlib import aclosing
 from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
 
 from coredis import Redis, RedisCluster
@@ -160,8 +161,8 @@ class ValkeyStore:
             async for message in pubsub:
                 text = _text(message["data"])
                 if text:  # that of `check` has none
-                    origin, _, key = text.partition(":")
-                    hear(Notice(key, origin))
+                    origin, colon, key = text.partition(":")
+                    hear(Notice(key if colon else None, origin))
 
     async def acquire(self, key: str, token: str, *, ttl: float, since: int) -> Acquired:
         """See :class:`LeaseStore`."""
@@ -209,6 +210,22 @@ class ValkeyStore:
         message = f"{origin}:{key}"
         await self._run(_scripts.INVALIDATE, self._prefix + key, self._channel, message)
 
+    async def invalidate_all(self, origin: str) -> None:
+        """See :class:`LeaseStore`."""
+        await self._run(_scripts.INVALIDATE_ALL, self._prefix, self._channel, origin)
+
+    async def replace(self, key: str, origin: str, outcome: Outcome, *, keep: float) -> None:
+        """See :class:`LeaseStore`."""
+        await self._run(
+            _scripts.REPLACE,
+            self._prefix + key,
+            outcome.kind.value,
+            outcome.body,
+            _micro(keep),
+            self._channel,
+            f"{origin}:{key}",
+        )
+
     async def read(self, key: str) -> Outcome | None:
         """See :class:`LeaseStore`."""
         found = await self._run(_scripts.READ, self._prefix + key)
@@ -223,10 +240,12 @@ class ValkeyStore:
         """See :class:`LeaseStore`."""
         return [_text(key) for key in await self._run(_scripts.TAGGED, self._tag_prefix + tag)]
 
-    async def keys(self) -> AsyncIterator[str]:
+    async def keys(self) -> AsyncGenerator[str, None]:
         """See :class:`LeaseStore`."""
-        async for name in self._client.scan_iter(match=f"{self._prefix}*"):
-            yield _text(name).removeprefix(self._prefix)
+        scan = cast("AsyncGenerator[Any, None]", self._client.scan_iter(match=f"{self._prefix}*"))
+        async with aclosing(scan) as names:
+            async for name in names:
+                yield _text(name).removeprefix(self._prefix)
 
     async def _run(self, script: str, key: str, *args: str | bytes | int) -> Any:
         encoded = [arg.encode() if isinstance(arg, str) else arg for arg in args]
