@@ -168,6 +168,14 @@ def _tell_nobody(_tell: Any) -> Any:
     return lambda _self, _name: None
 
 
+def _tell_nobody_who_asks(_tell: Any) -> Any:
+    def faulty(self: Any, name: str) -> None:
+        for listener in tuple(self.listeners):
+            listener.invalidated(name)
+
+    return faulty
+
+
 def _never_renew(_renew_soon: Any) -> Any:
     return lambda self, held: self._due.postpone(held)
 
@@ -231,6 +239,16 @@ def _win_alone(acquire: Any) -> Any:
 
     return faulty
 
+
+RARE_FAULT = Fault(
+    "an outcome that was on its way during an invalidation is given to who came later",
+    26,
+    "the first version of this one",
+    Hearing,
+    "tell",
+    _tell_nobody_who_asks,
+)
+"""Found by one random program in some thousands; see tests/proof/test_lease_faults.py."""
 
 LEASE_FAULTS = (
     Fault(
