@@ -212,6 +212,20 @@ def _give_up_when_cancelled(_ask: Any) -> Any:
     return faulty
 
 
+def _wait_for_the_server_for_ever(_ask: Any) -> Any:
+    async def faulty(self: Any, request: Any) -> Any:
+        self._counters.requests += 1
+        try:
+            answer = await request
+        except Exception as exc:
+            self.failed(exc)
+            raise Unreachable from exc
+        self.succeeded()
+        return answer
+
+    return faulty
+
+
 def _try_always(_may_begin: Any) -> Any:
     return lambda _self: True
 
@@ -436,6 +450,14 @@ LEASE_FAULTS = (
         Requests,
         "ask",
         _give_up_when_cancelled,
+    ),
+    Fault(
+        "a request is waited for as long as it takes",
+        25,
+        "clients without a timeout",
+        Requests,
+        "ask",
+        _wait_for_the_server_for_ever,
     ),
     Fault(
         "a server that is lost is asked by every call",
