@@ -21,7 +21,8 @@ loop of Trio with a virtual clock. The modules:
     work_rules.py   rules about when work runs
     end_rules.py    rules about what is left, and the counters
     oracle.py       all rules together
-    faults.py       faults to be found
+    store_faults.py faults of a server, to be found
+    faults.py       those, and faults of its clients
     luck.py         seeds what leases draw
     crowd.py        many processes without troubles
     crowd_theory.py     what is to be expected of them

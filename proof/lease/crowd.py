@@ -126,7 +126,7 @@ class Place:
                 await self._let_come(calls, coalescers, crowd.lasts)
                 observed = self._observed()
                 calls.cancel_scope.cancel()
-            network.is_closed = True
+            network.close()
             processes.cancel_scope.cancel()
         return observed
 

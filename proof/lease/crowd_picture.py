@@ -54,7 +54,7 @@ def compose(seen: Seen, common: Crowd) -> Figure:
     """Compose the figure: lines are theory, points the simulation."""
     figure = Figure(figsize=(10, 4.9), facecolor="white")
     grid = figure.subplots(1, 2)
-    figure.subplots_adjust(left=0.085, right=0.98, top=0.78, bottom=0.125, wspace=0.24)
+    figure.subplots_adjust(left=0.095, right=0.98, top=0.78, bottom=0.125, wspace=0.24)
     executions, traffic = grid
     alone = replace(common, leased=False)
 

@@ -134,9 +134,11 @@ class LeaseEvidence:
             return FOREVER
         if one.process is call.process or not call.process.plan.coalesces:
             return one.ended
+        # Of several by the same process the last message tells of this one at the latest.
+        mine = (one.key, str(one.process))
         heard = (
             when
             for when, notice in call.process.heard
-            if notice.invalidated and notice.key == one.key and when.tick > one.made.tick
+            if (notice.key, notice.invalidated) == mine and when.tick > one.made.tick
         )
-        return max(one.ended, min(heard, default=FOREVER))
+        return max(one.ended, max(heard, default=FOREVER))

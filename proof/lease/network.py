@@ -102,7 +102,6 @@ class Network:
         self._links: dict[Lived | None, Link] = {None: Link()}
         self._subscriptions: list[Subscription] = []
         self.is_closed = False
-        """Set when the run is over: then nothing is carried."""
         self.agenda = Agenda()
         self.server = Server(history, self._publish)
 
@@ -180,6 +179,11 @@ class Network:
             self._subscriptions.remove(subscription)
 
     # What befalls
+
+    def close(self) -> None:
+        """Carry nothing any more: the run is over."""
+        self.is_closed = True
+        self.break_off(None)
 
     def break_off(self, process: Lived | None) -> None:
         """Break the connection of a process, or all: what is under way fails, or is obeyed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anyflight.lease import Notice
+from anyflight.lease import Hit, Notice
 from proof.history import CANCELLED, FOREVER, PENDING, Instant
 from proof.lease.evidence import NEARLY, LeaseEvidence
 from proof.lease.history import Ask, Lived, Part
@@ -123,8 +123,8 @@ def _takeover(seen: LeaseEvidence, lease: Leased, part: Part) -> Findings:
         if later is None:
             if part.outcome is CANCELLED or seen.may_have_lost(process, until):
                 continue
-        elif later.arrived is FOREVER:
-            continue
+        elif later.arrived is FOREVER or isinstance(later.answer, Hit):
+            continue  # the request was lost, or has found the outcome of an earlier lease
         if not any(
             other.key == lease.key and end <= other.won.time <= last + NEARLY
             for other in seen.ledger.leases

@@ -113,7 +113,7 @@ class LeaseWorld:
 
     def _bury(self, nursery: trio.Nursery) -> None:
         """Let the tasks end of those who were killed."""
-        self.network.is_closed = True
+        self.network.close()
         nursery.cancel_scope.cancel()
         self._troubles.end()
 

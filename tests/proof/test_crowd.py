@@ -14,7 +14,7 @@ from proof.lease.crowd_figures import COMMON, crowds, tables
 from proof.lease.crowd_picture import draw
 from proof.lease.crowd_theory import expected
 
-SMALL = Crowd(processes=5, rate=400.0, seconds=0.05, lasts=4.0)
+SMALL = Crowd(processes=5, rate=400.0, seconds=0.05, lasts=3.0)
 
 
 @pytest.mark.parametrize("leased", [True, False])
