@@ -1,4 +1,4 @@
-"""`across` in many orders: each request, answer, message and query is held until all else is at rest.
+"""`across` in many orders: each request, answer, message and query is held back as long as can be.
 
 Two processes ask for a value; at any moment one of them writes, and invalidates what is kept.
 Whatever is late, no call gets what is from before an invalidation that its process was told of
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import anyio
 import pytest
