@@ -110,6 +110,7 @@ class TestWriters:
             gate = one.hold("invalidate")
             for _ in range(100):
                 tasks.start_soon(one.cache.invalidate, "k")
+            await settle()
             gone = await start_call(tasks, lambda: one.cache.invalidate("k"))
             assert one.store.requests.count("invalidate") == 64
             gone.cancel()
