@@ -5,6 +5,7 @@ The blocks of a page run as one program, in order.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -39,6 +40,12 @@ def valkey_url() -> Iterator[str]:
         url = f"redis://{server.host}:{server.port}"
         patch.setitem(os.environ, "VALKEY_URL", url)
         yield url
+
+
+def pytest_collection_finish() -> None:
+    """Let the collections of garbage in tests pass over all that was imported: they take a third."""
+    gc.collect()
+    gc.freeze()
 
 
 # The same examples in each run, and no limit on the time of one, which a busy machine would miss.

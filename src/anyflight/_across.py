@@ -57,9 +57,19 @@ class Across(Generic[K]):
     def work(self, key: K, work: Work, *, fresh: bool) -> Work:
         """Return the work of a flight: a call of the lease, which runs the function or waits."""
         func, args = work
-        if any(flight.outcome is None and flight.key == key for flight in self._forgotten):
-            fresh = True  # nor may what that one runs, or waits for, be joined by way of the lease
+        # Nor may what a forgotten one runs, or waits for, be joined by way of the lease.
+        fresh = fresh or self._goes_on_forgotten(key)
         return partial(self._lease.execute, fresh=fresh), (key, func, *args)
+
+    def _goes_on_forgotten(self, key: K) -> bool:
+        forgotten = self._forgotten
+        if not forgotten:
+            return False
+        if any(flight.outcome is None and flight.key == key for flight in forgotten):
+            return True
+        # One that has landed at its deadline may have left work behind, which has the lease.
+        running = self._core.running(self._core.name_of(key))
+        return any(held.flight in forgotten for held in running)
 
     def detach(self, flight: LedFlight) -> None:
         """Let no call join this flight, which has been forgotten."""
@@ -68,8 +78,8 @@ class Across(Generic[K]):
 
     def invalidated(self, name: str) -> None:
         """Let no call join what runs here for this key; what waits for others may be joined."""
-        for key in self._core.running(name):
-            flight = self._table.current(key)
+        for held in self._core.running(name):
+            flight = self._table.current(held.key)
             if flight is not None and flight.began is not None:
                 self._leaders.detach(flight)
 

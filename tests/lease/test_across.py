@@ -401,6 +401,27 @@ class TestFlightTimeout:
             assert one.process.counts.renewals == 1
             go.set()
 
+    async def test_nor_is_that_of_a_forgotten_flight_had_by_way_of_the_lease(
+        self, clock: HandClock
+    ) -> None:
+        async def stubborn() -> str:
+            with anyio.CancelScope(shield=True):
+                await go.wait()
+            return "old"
+
+        memory, go = MemoryStore(), anyio.Event()
+        async with Shop(memory, flight_timeout=4) as shop, anyio.create_task_group() as tasks:
+            first = await start(tasks, shop.flights, "k", stubborn)
+            shop.flights.forget("k")
+            clock.advance(4)
+            await settle()
+            second = await start(tasks, shop.flights, "k", at_once, "new")
+            go.set()
+            await settle()
+            assert isinstance(first.outcome, FlightTimeoutError)
+            assert second.value == "new"
+            assert shop.process.counts.committed == 2
+
     async def test_one_that_does_not_gives_it_back(self, clock: HandClock) -> None:
         memory, work = MemoryStore(), Work()
         async with (

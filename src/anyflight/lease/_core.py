@@ -19,7 +19,7 @@ from anyflight._telling import Telling
 from ._errors import LeaseUnavailableError
 from ._events import LeaseInstrument
 from ._hearing import Hearing, Listener
-from ._held import Holdings, held_here
+from ._held import Held, Holdings, held_here
 from ._outcomes import Terms
 from ._participation import Participation
 from ._requests import Requests, Unreachable
@@ -281,9 +281,9 @@ class Core:
         """Those who are told what has been invalidated, in whatever process."""
         return self._hearing.listeners
 
-    def running(self, name: str) -> list[Hashable]:
-        """Return the keys of this name for which work runs here."""
-        return [held.key for held in self._holdings.of(name)]
+    def running(self, name: str) -> list[Held]:
+        """Return the work that runs here for what the server knows by this name."""
+        return self._holdings.of(name)
 
     def name_of(self, key: Hashable) -> str:
         """Return the string by which the server knows a key.

@@ -14,6 +14,7 @@ from anyio import CancelScope, current_time
 
 from anyflight._deadlines import Deadlines
 from anyflight._deadlock import flying
+from anyflight._led_flight import LedFlight
 from anyflight._owner import Owner
 
 from ._requests import Requests, Unreachable
@@ -64,7 +65,6 @@ class Held:
         self.scope = CancelScope()
         #: When the last request that was confirmed was sent. Renewals may overtake each other.
         self.confirmed = -math.inf
-        #: The flight whose work this is, if it is that of one.
         self._flight = flying.get(None)
         self.began = current_time()
         #: Whether an invalidation of the key was heard of since. So if the lease is not there any
@@ -76,9 +76,14 @@ class Held:
         self.outer: Held | None = None
 
     @property
+    def flight(self) -> LedFlight | None:
+        """The flight whose work this is, if it is that of one."""
+        return None if self._flight is None else self._flight()
+
+    @property
     def given_up(self) -> bool:
         """Whether the flight has landed, at its deadline, and the work ignores its cancellation."""
-        flight = None if self._flight is None else self._flight()
+        flight = self.flight
         return flight is not None and flight.outcome is not None
 
 
