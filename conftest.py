@@ -43,7 +43,7 @@ def valkey_url() -> Iterator[str]:
 
 
 def pytest_collection_finish() -> None:
-    """Let the collections of garbage in tests pass over all that was imported: they take a third."""
+    """Let the collections of garbage pass over all that was imported, or they take long."""
     gc.collect()
     gc.freeze()
 

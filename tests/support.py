@@ -210,20 +210,14 @@ class HandClock:
         await self.sleep_until(self.now + seconds)
 
     @contextmanager
-    def move_on_after(
-        self, seconds: float | None, *, shield: bool = False
-    ) -> Generator[anyio.CancelScope]:
-        with anyio.CancelScope(shield=shield) as scope:
-            alarm = (math.inf if seconds is None else self.now + seconds, scope.cancel)
-            self._alarms.append(alarm)
-            try:
-                self.advance(0)
-                yield scope
-            finally:
-                self._alarms.remove(alarm)
+    def move_on_after(self, seconds: float | None, *, shield: bool = False) -> Generator[HandScope]:
+        scope = HandScope(self, shield=shield)
+        scope.deadline = math.inf if seconds is None else self.now + seconds
+        with scope:
+            yield scope
 
     @contextmanager
-    def fail_after(self, seconds: float, *, shield: bool = False) -> Generator[anyio.CancelScope]:
+    def fail_after(self, seconds: float, *, shield: bool = False) -> Generator[HandScope]:
         with self.move_on_after(seconds, shield=shield) as scope:
             yield scope
         if scope.cancelled_caught:
@@ -254,9 +248,9 @@ class HandClock:
 class HandScope:
     """A cancel scope whose deadline is one of the test's clock."""
 
-    def __init__(self, clock: HandClock) -> None:
+    def __init__(self, clock: HandClock, *, shield: bool = False) -> None:
         self._clock = clock
-        self._scope = anyio.CancelScope()
+        self._scope = anyio.CancelScope(shield=shield)
         self._deadline = math.inf
         self._entered = False
 
@@ -284,6 +278,10 @@ class HandScope:
     @property
     def cancel_called(self) -> bool:
         return self._scope.cancel_called
+
+    @property
+    def cancelled_caught(self) -> bool:
+        return self._scope.cancelled_caught
 
     def cancel(self) -> None:
         self._scope.cancel()

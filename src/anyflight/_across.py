@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
-from ._calls import Calls
 from ._checks import check_instance
 from ._flight import FlightTable
 from ._leaders import Leaders
@@ -32,19 +31,15 @@ def check_across(across: Lease[Any], max_join_age: float | None) -> None:
 class Across(Generic[K]):
     """Makes the work of flights that of a lease's calls, and hears what others invalidate."""
 
-    __slots__ = ("__weakref__", "_core", "_forgotten", "_join", "_leaders", "_lease", "_table")
+    __slots__ = ("__weakref__", "_core", "_forgotten", "_leaders", "_lease", "_table")
 
-    def __init__(
-        self, lease: Lease[K], table: FlightTable[LedFlight], leaders: Leaders, calls: Calls
-    ) -> None:
+    def __init__(self, lease: Lease[K], table: FlightTable[LedFlight], leaders: Leaders) -> None:
         self._lease = lease
         self._core = lease.core
         self._table = table
         self._leaders = leaders
         #: The flights that were forgotten, some of which are in the air still.
         self._forgotten: WeakSet[LedFlight] = WeakSet()
-        self._join = calls.join
-        calls.join = self._joined
 
     def open(self) -> None:
         """Be told of invalidations from now on.
@@ -53,6 +48,15 @@ class Across(Generic[K]):
         """
         self._core.check_open()
         self._core.listeners.add(self)
+
+    def join(self, key: Hashable, *, fresh: bool) -> LedFlight | None:
+        """Join the flight that a call may share, if there is one, and let it be as fresh."""
+        flight = self._table.join(key, fresh=fresh)
+        if fresh and flight is not None:
+            # It has not begun, nor asked for the lease: whoever holds that may have begun already.
+            call, args = flight.work
+            flight.work = partial(call, fresh=True), args
+        return flight
 
     def work(self, key: K, work: Work, *, fresh: bool) -> Work:
         """Return the work of a flight: a call of the lease, which runs the function or waits."""
@@ -85,11 +89,3 @@ class Across(Generic[K]):
 
     def interrupted(self) -> None:
         """Do nothing: whether a lease is void, the server knows when the work has ended."""
-
-    def _joined(self, key: Hashable, *, fresh: bool) -> LedFlight | None:
-        flight = self._join(key, fresh=fresh)
-        if fresh and flight is not None:
-            # It has not begun, nor asked for the lease: whoever holds that may have begun already.
-            call, args = flight.work
-            flight.work = partial(call, fresh=True), args
-        return flight

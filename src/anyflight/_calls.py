@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ("Calls",)
+__all__ = ("Calls", "Join")
 
 from collections.abc import Hashable
-from typing import cast
+from typing import Protocol, cast
 
 from anyio import current_time
 
@@ -19,19 +19,34 @@ from ._owner import Owner, Phase
 from ._policies import Policies
 
 
+class Join(Protocol):
+    """See `FlightTable.join`."""
+
+    def __call__(self, key: Hashable, /, *, fresh: bool) -> LedFlight | None: ...
+
+
 class Calls:
-    """Finds flights for calls, for their second attempts too."""
+    """Finds flights for calls, for their second attempts too.
+
+    :param join: joins the flight that a call may share, if there is one; by default, see
+        `FlightTable.join`, one that is not too old
+    """
 
     __slots__ = ("_leaders", "_owner", "_retry_on", "_table", "join", "retried")
 
     def __init__(
-        self, table: FlightTable[LedFlight], owner: Owner, leaders: Leaders, policies: Policies
+        self,
+        table: FlightTable[LedFlight],
+        owner: Owner,
+        leaders: Leaders,
+        policies: Policies,
+        join: Join | None = None,
     ) -> None:
         self._table = table
         self._owner = owner
         self._leaders = leaders
-        #: Joins the flight that a call may share, see `FlightTable.join`, if it is not too old.
-        self.join = table.join if policies.max_join_age is None else self._join_young
+        young = table.join if policies.max_join_age is None else self._join_young
+        self.join: Join = join or young
         self._retry_on = policies.retry_on
         #: How many calls flew once more.
         self.retried = 0

@@ -149,11 +149,12 @@ class Coalescer(Decorating[K, V], Owning):
         # What is in the table in shadow mode is led by nobody.
         led: FlightTable[Any] = FlightTable(keep_abandoned=False) if shadow else self._table
         self._leaders = Leaders(led, self._owner, policies)
-        self._calls = Calls(led, self._owner, self._leaders, policies)
         self._across: Across[K] | None = None
         if across is not None:
             check_across(across, max_join_age)
-            self._across = Across(across, led, self._leaders, self._calls)
+            self._across = Across(across, led, self._leaders)
+        join = None if self._across is None else self._across.join
+        self._calls = Calls(led, self._owner, self._leaders, policies, join)
 
     async def __aenter__(self) -> Self:
         """Open the coalescer: this task owns every leader until it leaves the block."""

@@ -67,6 +67,7 @@ async def test_so_it_is_if_it_was_not_had_when_the_lease_was_opened(
         await one.cache.invalidate("k")
         assert late.peek() == "old"
         gate.set()
+        across_clock.advance(0.05)
         await settle()
         assert late.peek() is None
         assert late.counts.reconnects == 1

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from anyflight import Coalescer, DeadlockError
-from anyflight.lease import Lease, MemoryStore
+from anyflight.lease import Lease, LeaseUnavailableError, MemoryStore
 from tests.lease.leasing import Process
 from tests.support import Work, settle
 
@@ -52,6 +52,31 @@ async def test_by_way_of_other_keys() -> None:
 async def test_a_fresh_call_too() -> None:
     async def work() -> None:
         await process.lease.execute("k", at_once, fresh=True)
+
+    process = Process(MemoryStore())
+    async with process:
+        with pytest.raises(DeadlockError):
+            await process.lease.execute("k", work)
+
+
+async def test_not_if_the_work_has_invalidated_its_own_key_for_then_its_lease_is_void() -> None:
+    async def work() -> int:
+        await process.lease.invalidate("k")
+        return await process.lease.execute("k", at_once, 2)
+
+    process = Process(MemoryStore())
+    async with process:
+        assert await process.lease.execute("k", work) == 2
+    assert (process.counts.committed, process.counts.fenced) == (1, 1)
+    process.assert_settled()
+
+
+async def test_work_that_could_not_invalidate_its_key_has_its_lease_still() -> None:
+    async def work() -> None:
+        process.store.fails["invalidate"] = ConnectionError
+        with pytest.raises(LeaseUnavailableError):
+            await process.lease.invalidate("k")
+        await process.lease.execute("k", at_once)
 
     process = Process(MemoryStore())
     async with process:

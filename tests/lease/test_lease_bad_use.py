@@ -45,6 +45,10 @@ class TestOptions:
             Lease(MemoryStore(), ttl=0.09)
         Lease(MemoryStore(), ttl=0.1)
 
+    def test_a_name_is_a_string(self) -> None:
+        with refused(TypeError, "name must be"):
+            Lease(MemoryStore(), name=7)  # type: ignore[arg-type]
+
     def test_the_size_of_values_is_a_whole_number(self) -> None:
         for wrong in (None, 1.5, True):
             with refused(TypeError, "max_value_bytes must be a whole number, not an object of"):

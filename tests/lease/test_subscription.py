@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from anyflight.lease import Lease, MemoryStore, Notice
+from anyflight.lease import Hear, Lease, MemoryStore, Notice
 from tests.lease.leasing import Process
 from tests.support import PENDING, HandClock, Work, settle
 
@@ -255,6 +255,60 @@ class TestServerWithoutAny:
             await settle()
             assert process.counts.reconnects == 1
         assert caplog.records == []
+
+    async def test_one_that_never_answers_is_asked_again(
+        self, clock: HandClock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        process = Process(MemoryStore())
+        async with process:
+            gate = process.store.before["listen"] = anyio.Event()
+            process.store.cut()
+            await settle()
+            for asked in range(1, 4):
+                clock.advance(1)  # the pause
+                await settle()
+                assert process.store.requests.count("listen") == 1 + asked
+                clock.advance(1)
+                await settle()
+            (record,) = caplog.records
+            assert "no subscription can be had (TimeoutError); until" in record.getMessage()
+            gate.set()
+            clock.advance(1)
+            await settle()
+            assert process.counts.reconnects == 1
+            clock.advance(100)  # it may last as long as it will
+            await settle()
+            assert process.store.subscriptions == 2
+
+
+class Unhappy:
+    """What a store that hears in tasks of its own may raise when it is cancelled."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    async def __call__(self, hear: Hear, live: Callable[[], None]) -> None:
+        live()
+        try:
+            await anyio.sleep_forever()
+        except anyio.get_cancelled_exc_class() as exc:
+            raise BaseExceptionGroup("of both", [exc, self.error]) from None
+
+
+async def test_errors_in_one_group_with_its_cancellation_do_not_come_out() -> None:
+    store = MemoryStore()
+    store.listen = Unhappy(OSError("reset"))  # type: ignore[method-assign]
+    async with Lease[str](store) as lease:
+        assert await lease.execute("k", at_once) == 1
+
+
+async def test_what_is_more_than_an_error_does() -> None:
+    store = MemoryStore()
+    store.listen = Unhappy(KeyboardInterrupt())  # type: ignore[method-assign]
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with Lease[str](store):
+            pass
+    assert caught.value.subgroup(KeyboardInterrupt) is not None
 
 
 async def test_a_stray_cancellation_does_not_end_it(

@@ -222,11 +222,20 @@ class Core:
         finally:
             self._hearing.tell(None)
 
-    async def _invalidate(self, name: str, key: Hashable) -> None:
+    async def _invalidate(self, name: str, key: Hashable, by: Listener | None = None) -> None:
+        request = partial(self._store.invalidate, name, self._hearing.origin)
+        await self._void(name, key, request, by)
+
+    async def _void(
+        self, name: str, key: Hashable, request: Callable[[], Awaitable[None]], by: Listener | None
+    ) -> None:
+        held = self._holdings.of(name).copy()
         try:
-            await self.ask(partial(self._store.invalidate, name, self._hearing.origin), key)
+            await self.ask(request, key)
         finally:
-            self._hearing.tell(name)
+            self._hearing.tell(name, but=by)
+        for each in held:
+            each.voided = True
 
     async def replace(
         self, key: Hashable, value: Any, terms: Terms, *, keep: float, by: Listener
@@ -241,12 +250,9 @@ class Core:
         outcome = self._shared.outcome_of(key, 0, value, terms.codec)
         if outcome.kind is OutcomeKind.VALUE:
             request = partial(store.replace, name, origin, outcome, keep=keep)
+            await self._void(name, key, request, by)
         else:
-            request = partial(store.invalidate, name, origin)
-        try:
-            await self.ask(request, key)
-        finally:
-            self._hearing.tell(name, but=by)
+            await self._invalidate(name, key, by)
 
     async def ask(self, request: Callable[[], Awaitable[T]], key: Hashable) -> T:
         """Return the answer to a request about a key that must not be passed over.

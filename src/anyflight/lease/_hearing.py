@@ -9,11 +9,13 @@ import math
 import random
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from secrets import token_hex
 from typing import Protocol, cast
 from weakref import WeakSet
 
 from anyio import (
+    CancelScope,
     Event,
     current_effective_deadline,
     current_time,
@@ -205,17 +207,21 @@ class Hearing:
                 await self._store.check()
             answered = True
             self._requests.succeeded()
-            await self._store.listen(self.hear, self._on_live)
+            with fail_after(self._settings.request_timeout) as until_live:
+                await self._store.listen(self.hear, partial(self._on_live, until_live))
         except LeaseConfigurationError as exc:
             if self._tried.is_set():
                 self._requests.failed(exc, str(exc))
             else:
                 self._refusal = exc  # to be raised by the opening
-        except Exception as exc:  # noqa: BLE001 - a store may raise anything
+        except BaseException as exc:
+            error = _without_cancellation(exc)
+            if error is None:
+                raise
             if not answered:
-                self._requests.failed(exc, str(exc))
+                self._requests.failed(error, str(error))
             elif self._live_since is None:
-                self._refused(exc)
+                self._refused(error)
 
     def _refused(self, error: Exception) -> None:
         """Take note that a server that answers takes no subscription; warn of the second time.
@@ -227,12 +233,13 @@ class Hearing:
         if self._refusals != 2:  # noqa: PLR2004
             return
         only = _only(error)
+        detail = str(only)
         logger.warning(
-            "%s: no subscription can be had (%s: %s); until one can, calls that wait ask again and "
+            "%s: no subscription can be had (%s%s); until one can, calls that wait ask again and "
             "again, and invalidations by other processes go unheard",
             self._label,
             type(only).__qualname__,
-            only,
+            detail and f": {detail}",
         )
 
     def _has_lasted(self) -> bool:
@@ -240,7 +247,8 @@ class Hearing:
         since = self._live_since
         return since is not None and current_time() - since >= self._settings.retry_interval
 
-    def _on_live(self) -> None:
+    def _on_live(self, until_live: CancelScope) -> None:
+        until_live.deadline = math.inf
         self._live_since = current_time()
         self._refusals = 0
         if self._tried.is_set():  # so there was a time without
@@ -248,6 +256,18 @@ class Hearing:
             for listener in tuple(self.listeners):
                 listener.interrupted()
         self._tried.set()
+
+
+def _without_cancellation(exc: BaseException) -> Exception | None:
+    """Return what of it is an error; None if nothing is, or if there is more than that.
+
+    On Trio an error may come in one group with a cancellation, which comes again at the next
+    checkpoint.
+    """
+    rest: BaseException | None = exc
+    if isinstance(exc, BaseExceptionGroup):
+        _, rest = cast("BaseExceptionGroup[BaseException]", exc).split(get_cancelled_exc_class())
+    return rest if isinstance(rest, Exception) else None
 
 
 def _only(error: Exception) -> Exception:

@@ -50,6 +50,7 @@ class Held:
         "outer",
         "scope",
         "token",
+        "voided",
     )
 
     def __init__(
@@ -70,6 +71,8 @@ class Held:
         #: Whether an invalidation of the key was heard of since. So if the lease is not there any
         #: more, nobody need have taken it over: it was voided.
         self.doubtful = False
+        #: Whether its key was invalidated from here since, so that another may have the lease.
+        self.voided = False
         #: Whether the work has ended.
         self.ended = False
         #: What was held when the work began that led to this.
@@ -218,7 +221,7 @@ def holding(held: Held) -> Generator[None]:
 def held_here(name: str, of: list[Held]) -> list[Hashable] | None:
     """Return the keys from the work that holds the lease ``name`` to where this is called.
 
-    None if it is not work under that lease that calls this.
+    None if it is not work under that lease that calls this, or if that lease is void.
 
     :param of: what is held of that name
     """
@@ -226,7 +229,7 @@ def held_here(name: str, of: list[Held]) -> list[Hashable] | None:
     held = _flying.get()
     while held is not None:
         keys.append(held.key)
-        if held.name == name and held in of and not held.ended:
+        if held.name == name and held in of and not (held.ended or held.voided):
             return keys[::-1]
         held = held.outer
     return None

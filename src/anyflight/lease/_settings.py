@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ("Settings",)
+__all__ = ("LONGEST", "Settings")
 
 import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from anyflight._checks import check_choice, check_count, checked_number
+from anyflight._checks import check_choice, check_count, check_instance, checked_number
 
 #: Servers count milliseconds, and an answer takes one or two.
 SHORTEST_TTL: Final = 0.1
@@ -31,6 +31,7 @@ class Settings:
     on_unreachable: Literal["run", "raise"]
 
     def __post_init__(self) -> None:
+        check_instance(self.name, "name", str)
         for argument in ("poll_interval", "outcome_ttl", "request_timeout", "retry_interval"):
             _check_seconds(getattr(self, argument), argument)
         _check_seconds(self.ttl, "ttl")

@@ -30,6 +30,7 @@ from ._codec import Codec
 from ._errors import LeaseConfigurationError, RequestRefusedError
 from ._events import LeaseInstrument
 from ._lease import Lease
+from ._settings import LONGEST
 from ._store import Acquired, Busy, Hear, Hit, Notice, Outcome, OutcomeKind, Won
 
 K = TypeVar("K", bound=Hashable)
@@ -37,9 +38,8 @@ Client: TypeAlias = Redis[Any] | RedisCluster[Any]
 
 #: The oldest server that is tested. Valkey began as Redis 7.2, and says so.
 OLDEST: Final = (7, 0)
+FEWEST_CONNECTIONS: Final = 2
 NAMESPACE: Final = re.compile(r"[A-Za-z0-9_.-]+")
-#: Seconds; see `_scripts` on what its numbers can hold. What is kept for ever is kept for 31 years.
-LONGEST: Final = 1e9
 
 
 class ValkeyLease(Lease[K]):
@@ -113,6 +113,11 @@ class ValkeyStore:
                 f"client must not decode answers as {client.encoding!r}, for keys are UTF-8: give "
                 "it encoding='utf-8', or no decode_responses"
             )
+        if client.connection_pool.max_connections < FEWEST_CONNECTIONS:
+            raise ValueError(
+                "client must have more than one connection, for a lease's subscription keeps one: "
+                f"give it max_connections={FEWEST_CONNECTIONS} or more"
+            )
         self._client = client
         self._channel = f"anyflight:{namespace}"
         self._prefix = f"anyflight:{namespace}:"
@@ -124,9 +129,10 @@ class ValkeyStore:
     async def check(self) -> None:
         """See :class:`LeaseStore`.
 
-        :raises LeaseConfigurationError: if the server is older than Redis 7.0, or if it refuses
-            this user what is needed
+        :raises LeaseConfigurationError: if the client is not open, if the server is older than
+            Redis 7.0, or if it refuses this user what is needed
         """
+        self._check_open()
         try:
             info = await self._client.info("server")
             version = str(info["redis_version"])
@@ -147,6 +153,15 @@ class ValkeyStore:
                 "and may run scripts that read, write and expire "
                 f"the keys '{self._prefix}*' and '{self._tag_prefix}*', and publish and subscribe "
                 f"to the channel '{self._channel}'"
+            ) from exc
+
+    def _check_open(self) -> None:
+        try:
+            _ = self._client.connection_pool.task_group
+        except RuntimeError as exc:
+            raise LeaseConfigurationError(
+                "the client is not open: open it with 'async with' before the lease, and close it "
+                "after that"
             ) from exc
 
     async def listen(self, hear: Hear, live: Callable[[], None]) -> None:
@@ -276,7 +291,7 @@ def _script(name: str) -> str:
 
 
 def _micro(seconds: float) -> int:
-    return round(min(seconds, LONGEST) * 1_000_000)
+    return round(min(seconds, LONGEST) * 1_000_000)  # what is kept for ever, for so long
 
 
 def _text(answer: Any) -> str:
