@@ -81,11 +81,11 @@ def _keep_what_was_won(_release: Any) -> Any:
 
 
 def _tell_nobody(_tell: Any) -> Any:
-    return lambda _self, _name: None
+    return lambda _self, _name, **_options: None
 
 
 def _tell_nobody_who_asks(_tell: Any) -> Any:
-    def faulty(self: Any, name: str) -> None:
+    def faulty(self: Any, name: str, **_options: Any) -> None:
         for listener in tuple(self.listeners):
             listener.invalidated(name)
 
