@@ -42,8 +42,9 @@ def valkey_url() -> Iterator[str]:
         yield url
 
 
-def pytest_collection_finish() -> None:
-    """Let the collections of garbage pass over all that was imported, or they take long."""
+@pytest.fixture(scope="module", autouse=True)
+def _small_heap() -> None:
+    """Let the collections of garbage in tests pass over what there is, or they take long."""
     gc.collect()
     gc.freeze()
 
