@@ -151,66 +151,11 @@ def _pays(document: Document) -> Iterator[str]:
     )
     yield from _table(lease_table(document))
     yield from paragraph(
-        "How many times less often the work is executed with a lease follows from theory:",
+        "L·S/N is how many calls for the key arrive in one process during an execution, on",
+        "average: the more there are, the more a lease saves. The formulas, and how to measure",
+        "L·S/N in a service of your own before anything is switched on, are told [with the",
+        "lease](lease.md#whether-it-pays).",
     )
-    yield "    (1 + L·S) / (1 + L·S/N)"
-    yield ""
-    yield from paragraph(
-        "L·S/N is how many calls arrive in one process during an execution, on average. Where it",
-        "is well above 1, the ratio is nearly N. Where it is well below 1, the ratio is nearly 1",
-        "+ L·S: so if L·S, the calls that arrive in all processes meanwhile, is well below 1",
-        "too, a lease costs two answers of the server and saves next to nothing. Use it for keys",
-        "that are hot in the whole fleet, and for work that is slow or dear; not for keys that",
-        "are asked for seldom.",
-    )
-    yield from paragraph(
-        "L·S/N can be measured in one of the processes before anything is switched on. With",
-        "`shadow=True` a coalescer runs every call by itself, and only counts what would have",
-        "been shared. Of a key, `joined / flights` is L·S/N; of all keys together,",
-        "`calls / flights` is the mean size of a group.",
-    )
-    yield EXAMPLE
-    yield from paragraph(
-        "With the lease switched on, its own counters go on: of the `calls` in",
-        "`lease.statistics()`, which are flights of the coalescer, `shared` got the value of",
-        "another process.",
-    )
-
-
-EXAMPLE = """\
-```python
-import anyio
-from anyflight import Coalescer
-from anyflight.instrumentation.key_counts import KeyCounts
-
-PROCESSES = 8
-
-
-async def fetch_user(user_id: str) -> str:
-    await anyio.sleep(0.01)  # stands for your database
-    return f"User {user_id}"
-
-
-async def main() -> None:
-    counts = KeyCounts()
-    async with Coalescer[str, str](shadow=True, instruments=[counts]) as users:
-        async with anyio.create_task_group() as requests:
-            for user_id in ("42", "42", "42", "7"):
-                requests.start_soon(users.execute, user_id, fetch_user, user_id)
-
-    now = users.statistics()
-    assert now.calls / now.flights == 2  # the mean size of a group
-
-    fewer: dict[object, float] = {}
-    for key, flights, joined in counts.most_joined():
-        overlap = joined / flights  # L·S/N
-        fewer[key] = (1 + PROCESSES * overlap) / (1 + overlap)
-    assert fewer == {"42": 17 / 3, "7": 1}
-
-
-anyio.run(main)
-```
-"""
 
 
 def _takeover(document: Document) -> Iterator[str]:
