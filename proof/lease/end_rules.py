@@ -57,6 +57,9 @@ def counters_tell_what_happened(seen: LeaseEvidence) -> Findings:
         for name, wanted in _counted(seen, process).items():
             if getattr(now, name) != wanted:
                 yield 32, f"{process} counts {getattr(now, name)} {name}, and there were {wanted}"
+        ends = now.committed + now.fenced + now.uncommitted + now.released + now.lost
+        if now.won != ends + now.holding:
+            yield 32, f"{process} counts {now.won} leases won, and {ends} ends of them"
 
 
 def _counted(seen: LeaseEvidence, process: Lived) -> dict[str, int]:
@@ -72,13 +75,15 @@ def _counted(seen: LeaseEvidence, process: Lived) -> dict[str, int]:
         "committed": answers["commit", True],
         "fenced": answers["commit", False],
         "uncommitted": answers["commit", "failed"],
-        "renewals": sum(ask.method == "renew" for ask in asks),
+        "renewals": answers["renew", True],
         "requests": len(of_parts),
     }
 
 
 def _said(ask: Ask) -> object:
-    return "won" if isinstance(ask.answer, Won) else ask.answer if ask.method == "commit" else ""
+    if ask.method in {"commit", "renew"}:
+        return ask.answer
+    return "won" if isinstance(ask.answer, Won) else ""
 
 
 RULES = (

@@ -142,7 +142,7 @@ def _wait_for_the_server_for_ever(_ask: Any) -> Any:
     return faulty
 
 
-def _try_always(_may_begin: Any) -> Any:
+def _try_always(_take_try: Any) -> Any:
     return lambda _self: True
 
 
@@ -301,7 +301,7 @@ LEASE_FAULTS = (
         31,
         "clients without a circuit breaker",
         Requests,
-        "may_begin",
+        "take_try",
         _try_always,
     ),
 )

@@ -23,7 +23,7 @@ def work_is_told_to_stop_before_its_lease_ends(seen: LeaseEvidence) -> Findings:
         if (
             one.told.time > end + NEARLY
             and not one.process.was_paused(lease.won.time, one.told.time)
-            and not seen.heard_invalidation(one.process, one.key, lease.won, one.told)
+            and not seen.heard_invalidation(one.process, one.key, lease.ask.sent, one.told)
         ):
             yield 28, f"{one} went on until {one.told.time:g}, and {lease} was known until {end:g}"
 

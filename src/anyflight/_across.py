@@ -59,21 +59,25 @@ class Across(Generic[K]):
         return flight
 
     def work(self, key: K, work: Work, *, fresh: bool) -> Work:
-        """Return the work of a flight: a call of the lease, which runs the function or waits."""
+        """Return the work of a flight: a call of the lease, which runs the function or waits.
+
+        :raises TypeError: if the server has no name for the key
+        :raises ValueError: if UTF-8 has no bytes for that
+        """
+        name = self._core.naming.name_of(key)
         func, args = work
-        # Nor may what a forgotten one runs, or waits for, be joined by way of the lease.
-        fresh = fresh or self._goes_on_forgotten(key)
+        # Nor may what one that was forgotten runs, or waits for, be joined by way of the lease.
+        fresh = fresh or self._goes_on_alone(key, name)
         return partial(self._lease.execute, fresh=fresh), (key, func, *args)
 
-    def _goes_on_forgotten(self, key: K) -> bool:
-        forgotten = self._forgotten
-        if not forgotten:
-            return False
-        if any(flight.outcome is None and flight.key == key for flight in forgotten):
+    def _goes_on_alone(self, key: K, name: str) -> bool:
+        """Whether work for the key goes on that is not to be joined."""
+        if any(flight.outcome is None and flight.key == key for flight in self._forgotten):
             return True
         # One that has landed at its deadline may have left work behind, which has the lease.
-        running = self._core.running(self._core.name_of(key))
-        return any(held.flight in forgotten for held in running)
+        return any(
+            held.given_up or held.flight in self._forgotten for held in self._core.running(name)
+        )
 
     def detach(self, flight: LedFlight) -> None:
         """Let no call join this flight, which has been forgotten."""
@@ -88,4 +92,6 @@ class Across(Generic[K]):
                 self._leaders.detach(flight)
 
     def interrupted(self) -> None:
-        """Do nothing: whether a lease is void, the server knows when the work has ended."""
+        """Let no call join what runs here: whether a lease of it is void, the server knows."""
+        for name in self._core.running_names():
+            self.invalidated(name)

@@ -151,7 +151,8 @@ def check_exceptions(value: object, argument: str) -> None:
 
 def check_instance(value: object, argument: str, kind: type) -> None:
     """Raise a :exc:`TypeError` unless ``value`` is an instance of ``kind``."""
-    if not isinstance(value, kind):
+    # A class has the methods that a protocol asks for, but is no instance of that.
+    if isinstance(value, type) or not isinstance(value, kind):
         hint = f": write {value.__name__}(...)" if isinstance(value, type) else ""
         # With their modules: anyio and Trio have a class of the same name, for one.
         wanted, given = _full_name(kind), _full_name(type(value))

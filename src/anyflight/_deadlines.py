@@ -81,7 +81,8 @@ class Deadlines(Generic[T]):
                 await sleep_until(next(iter(self._due.values())))
             except cancelled:
                 # None is let out: on asyncio, a stray one would end the whole group.
-                if current_effective_deadline() == -math.inf:
+                # But if nobody will ever cancel this, the end of the event loop waits for it.
+                if current_effective_deadline() == -math.inf or self._owner.is_abandoned():
                     break
             else:
                 self._expire_due()

@@ -69,9 +69,9 @@ class Member(Process):
         assert_settled(self.cache)
         hearing = self.cache._hearing
         assert hearing is not None
-        if not self.lease.core.names_are_keys:
+        if not self.lease.core.naming.names_are_keys:
             for key in self.cache._memory.entries:
-                assert hearing._keys[self.lease.core.name_of(key)] == key
+                assert hearing._keys[self.lease.core.naming.name_of(key)] == key
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from anyflight.lease import LeaseUnavailableError
+from anyflight.lease import LeaseUnavailableError, MemoryStore, RequestRefusedError
 from tests.cache.fleet import Member, fleet
 from tests.cache.getting import Source, fill, start_call
 from tests.support import CANCELLED, HandClock, settle
@@ -53,10 +53,10 @@ async def test_what_is_too_old_is_not_served_for_the_doubt(
 
 
 WAYS = {
-    "invalidate": ("k", ["invalidate"]),
-    "invalidate_tag": ("a", ["tagged", "invalidate"]),
+    "invalidate": ("key 'k'", ["invalidate"]),
+    "invalidate_tag": ("tag 'a'", ["tagged", "invalidate"]),
     "clear": ("all keys", ["keys", "invalidate", "invalidate_all"]),
-    "set": ("k", ["tag", "replace"]),
+    "set": ("key 'k'", ["tag", "replace"]),
 }
 REQUESTS = [(way, request) for way, (_, requests) in WAYS.items() for request in requests]
 
@@ -86,7 +86,9 @@ class TestWriters:
             with pytest.raises(LeaseUnavailableError) as caught:
                 await change(one, way)
             assert caught.value.__cause__ is LOST
-            assert caught.value.key in {WAYS[way][0], "k"}
+            about = "key 'k'" if request_ == "invalidate" else WAYS[way][0]
+            assert str(caught.value) == f"the server could not be asked about {about}"
+            assert caught.value.key == ("k" if about == "key 'k'" else None)
             assert one.peek() is None
             one.store.fails.clear()
             await change(one, way)  # at once: it is not left in peace
@@ -123,7 +125,7 @@ class TestWriters:
         async with fleet(1, lease={"encode_key": str}) as (one,):
             one.store.down = LOST
             for call in (lambda: one.cache.invalidate(42), lambda: one.cache.set(42, "value")):
-                with pytest.raises(LeaseUnavailableError, match=r"about 42$") as caught:
+                with pytest.raises(LeaseUnavailableError, match=r"about key 42$") as caught:
                     await call()
                 assert caught.value.key == 42
 
@@ -142,3 +144,46 @@ async def test_what_nobody_knows_of_on_the_server_is_cleared_too() -> None:
         assert one.cache.statistics().entries == 3
         await two.cache.clear()
         assert one.cache.statistics().entries == 0
+
+
+class Refusing(MemoryStore):
+    """A server that takes no invalidation of one key."""
+
+    async def invalidate(self, key: str, origin: str) -> None:
+        if key == "2":
+            raise RequestRefusedError("OOM")
+        await super().invalidate(key, origin)
+
+
+@pytest.mark.parametrize("numbers", [True, False])
+@pytest.mark.parametrize("way", ["invalidate_tag", "clear"])
+async def test_if_one_of_many_keys_is_refused_the_others_are_invalidated_all_the_same(
+    way: str, numbers: bool
+) -> None:
+    store = Refusing()
+    options = {"lease": {"encode_key": str}} if numbers else {}
+    keys = list(range(5)) if numbers else list("01234")
+    async with fleet(2, store, **options) as (one, two):
+        for key in keys:
+            await two.cache.set(key, "value", tags=["a"])
+        with pytest.raises(LeaseUnavailableError) as caught:
+            await change(one, way)
+        assert str(caught.value) == "the server refused a request about key '2'"
+        assert caught.value.key == (None if numbers else "2")
+        assert isinstance(caught.value.__cause__, RequestRefusedError)
+        await settle()
+        assert [key for key in keys if await store.read(f"{key}")] == keys[2:3]
+        assert [key for key in keys if two.cache.peek(key)] == (keys[2:3] if way != "clear" else [])
+
+
+@pytest.mark.parametrize("way", ["invalidate_tag", "clear"])
+async def test_if_the_server_is_lost_meanwhile_it_is_not_asked_about_each_of_the_others(
+    way: str,
+) -> None:
+    async with fleet(1) as (one,):
+        for key in "01234":
+            await one.cache.set(key, "value", tags=["a"])
+        one.store.fails["invalidate"] = LOST
+        with pytest.raises(LeaseUnavailableError):
+            await change(one, way)
+        assert one.store.requests.count("invalidate") == 1

@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
+from anyflight import ReadThroughCache
 from anyflight.lease import MemoryStore
 from tests.cache.fleet import fleet
 from tests.cache.getting import Source, start_get
@@ -134,3 +135,18 @@ class TestLongWork:
             assert one.peek() is None
             assert one.cache.statistics().kept_out == 1
             assert await store.read("k") is None
+
+
+@pytest.mark.parametrize("across", [True, False])
+async def test_one_that_utf_8_has_no_bytes_for_is_refused_and_is_no_outage(across: bool) -> None:
+    message = r"^UTF-8 has no bytes for tag '\\ud800'$"
+    async with fleet(1) as (one,), ReadThroughCache[str, int](ttl=1) as alone:
+        cache = one.cache if across else alone
+        with pytest.raises(ValueError, match=message):
+            await cache.invalidate_tag("\ud800")
+        with pytest.raises(ValueError, match=message):
+            await cache.set("k", 1, tags=["\ud800"])
+        with pytest.raises(ValueError, match=message):
+            await cache.get("k", Source(), tags=["\ud800"])
+        await cache.invalidate_tag("ä")
+        assert one.counts.failures == 0

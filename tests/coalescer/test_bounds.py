@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import math
 import weakref
@@ -645,3 +646,27 @@ class TestFlightTimeout:
             assert await coalescer.execute(1, work, 1) == 1
         assert coalescer.statistics().failed == 1
         assert_idle(coalescer)
+
+
+async def test_what_watches_deadlines_ends_with_the_event_loop_if_the_owner_was_never_closed(
+    clock: HandClock, anyio_backend_name: str
+) -> None:
+    if anyio_backend_name == "trio":
+        return  # there, tasks cannot be cancelled from outside, nor left behind
+    work = Work()
+
+    async def left_open() -> Coalescer[str, int]:
+        return await Coalescer[str, int](flight_timeout=HOUR).__aenter__()
+
+    # As at the end of asyncio.run(), which cancels what is left, once, and waits for it.
+    coalescer = await asyncio.create_task(left_open())
+    before = asyncio.all_tasks()
+    call = asyncio.create_task(coalescer.execute("k", work))
+    await settle()
+    tasks = asyncio.all_tasks() - before
+    assert len(tasks) > 1
+    for task in tasks:
+        task.cancel()
+    await settle()
+    assert call.cancelled()
+    assert all(task.done() for task in tasks)

@@ -179,6 +179,8 @@ class Process:
         ways = now.ran + now.ran_unreachable + now.ran_unshared
         ways += now.shared + now.remote_errors + now.given_up
         assert now.calls == ways + now.taking_part
+        ends = now.committed + now.fenced + now.uncommitted + now.released + now.lost
+        assert now.won == ends + now.holding
 
     def assert_settled(self) -> None:
         """Check that nothing is under way, and that nothing is left of what was."""

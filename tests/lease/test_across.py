@@ -362,19 +362,42 @@ class TestInvalidating:
                 pass
             await process.lease.execute("k", process.lease.invalidate, "k")
 
-    async def test_nor_does_one_whose_subscription_was_interrupted(self, clock: HandClock) -> None:
-        memory, work = MemoryStore(), Work()
-        async with Shop(memory) as shop, anyio.create_task_group() as tasks:
-            first = await start(tasks, shop.flights, "k", work, 1)
-            shop.process.store.cut()
+    @pytest.mark.parametrize("invalidated", [False, True])
+    async def test_after_a_time_without_a_subscription_the_server_says_whether_it_was(
+        self, clock: HandClock, invalidated: bool
+    ) -> None:
+        memory, old, new = MemoryStore(), Work(), Work()
+        async with Shop(memory) as one, Shop(memory) as two, anyio.create_task_group() as tasks:
+            first = await start(tasks, one.flights, "k", old, "old")
+            one.process.store.cut()
             await settle()
+            if invalidated:
+                await two.process.lease.invalidate("k")
             clock.advance(0.05)
             await settle()
-            second = await start(tasks, shop.flights, "k", work, 2)
-            work.go.set()
+            second = await start(tasks, one.flights, "k", new, "new")
+            assert one.process.counts.reconnects == 1
+            old.go.set()
+            new.go.set()
             await settle()
-            assert first.value == second.value == 1
-            assert shop.process.counts.reconnects == 1
+            assert (first.value, second.value) == ("old", "new" if invalidated else "old")
+
+    async def test_what_runs_without_the_server_is_not_joined_any_more_when_it_is_there_again(
+        self, clock: HandClock
+    ) -> None:
+        memory, old, new = MemoryStore(), Work(), Work()
+        async with Shop(memory) as shop, anyio.create_task_group() as tasks:
+            shop.process.store.down = ConnectionError()
+            shop.process.store.cut()
+            first = await start(tasks, shop.flights, "k", old, "old")
+            shop.process.store.down = None
+            clock.advance(1)
+            await settle()
+            second = await start(tasks, shop.flights, "k", new, "new")
+            old.go.set()
+            new.go.set()
+            await settle()
+            assert (first.value, second.value) == ("old", "new")
 
 
 class TestFlightTimeout:
@@ -398,7 +421,7 @@ class TestFlightTimeout:
                 await settle()
             assert isinstance(first.outcome, FlightTimeoutError)
             assert second.value == 2
-            assert one.process.counts.renewals == 1
+            assert one.process.store.requests.count("renew") == 1
             go.set()
 
     async def test_nor_is_that_of_a_forgotten_flight_had_by_way_of_the_lease(
@@ -421,6 +444,25 @@ class TestFlightTimeout:
             assert isinstance(first.outcome, FlightTimeoutError)
             assert second.value == "new"
             assert shop.process.counts.committed == 2
+
+    async def test_nor_is_any_that_outlives_its_flight(self, clock: HandClock) -> None:
+        """As without a lease: a call that is made when the time was over begins anew."""
+
+        async def stubborn() -> str:
+            with anyio.CancelScope(shield=True):
+                await go.wait()
+            return "old"
+
+        memory, go = MemoryStore(), anyio.Event()
+        async with Shop(memory, flight_timeout=4) as shop, anyio.create_task_group() as tasks:
+            first = await start(tasks, shop.flights, "k", stubborn)
+            clock.advance(4)
+            await settle()
+            assert isinstance(first.outcome, FlightTimeoutError)
+            second = await start(tasks, shop.flights, "k", at_once, "new")
+            go.set()
+            await settle()
+            assert second.value == "new"
 
     async def test_one_that_does_not_gives_it_back(self, clock: HandClock) -> None:
         memory, work = MemoryStore(), Work()

@@ -150,7 +150,7 @@ class TestServerThatHangs:
 
             async def read() -> None:
                 try:
-                    await process.lease.core.read("k")
+                    await process.lease.core.asking.read("k")
                 except LeaseUnavailableError as exc:
                     refusals.append(str(exc))
 
@@ -159,7 +159,7 @@ class TestServerThatHangs:
             clock.advance(1)
             await settle()
             await read()
-        assert refusals == ["the server could not be asked about 'k'"] * 2
+        assert refusals == ["the server could not be asked about key 'k'"] * 2
         assert "read" not in process.store.requests
 
 

@@ -260,6 +260,32 @@ async def test_after_any_number_of_steps(who: str, way: str) -> None:
         two.assert_settled()
 
 
+async def test_a_call_in_a_scope_that_is_cancelled_asks_nobody() -> None:
+    process = Process(MemoryStore())
+    async with process:
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await process.lease.execute("k", Work())
+        assert scope.cancelled_caught
+        assert process.store.requests == ["check", "listen"]
+    assert process.counts.given_up == 1
+
+
+async def test_a_coroutine_that_is_closed_waits_for_nothing(anyio_backend_name: str) -> None:
+    """As when the event loop is gone."""
+    if anyio_backend_name == "trio":
+        return  # whose coroutines cannot be moved by hand
+    process = Process(MemoryStore())
+    async with process:
+        process.store.before["acquire"] = anyio.Event()
+        call = process.lease.execute("k", Work())
+        while "acquire" not in process.store.requests:
+            call.send(None)
+        call.close()
+        assert process.counts.taking_part == 0
+        assert "release" not in process.store.requests
+
+
 class TestServerThatDoesNotAnswer:
     async def test_a_request_is_waited_for_no_longer_than_it_may_take(
         self, clock: HandClock

@@ -5,9 +5,10 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from anyflight.lease import MemoryStore
+from anyflight import Coalescer
+from anyflight.lease import MemoryStore, RequestRefusedError
 from tests.lease.leasing import Process
-from tests.support import CANCELLED, PENDING, Caller, HandClock, Work, settle
+from tests.support import CANCELLED, PENDING, Caller, HandClock, Work, settle, start
 
 pytestmark = pytest.mark.anyio
 
@@ -155,7 +156,7 @@ class TestRenewals:
             for _ in range(10):
                 clock.advance(3)
                 await settle()
-            assert (work.running, one.counts.renewals) == (1, 1)
+            assert (work.running, one.store.requests.count("renew")) == (1, 1)
             work.go.set()
             await settle()
             assert call.value == 1
@@ -181,6 +182,50 @@ class TestRenewals:
             assert call.value == other.value == 1
         assert (one.counts.renewals, one.counts.committed) == (10, 1)
 
+    async def test_nor_is_it_if_the_message_comes_before_it_is_known_that_the_lease_was_won(
+        self, clock: HandClock
+    ) -> None:
+        memory, work = MemoryStore(), Work()
+        one, two = Process(memory, ttl=9), Process(memory)
+        async with one, two, anyio.create_task_group() as tasks:
+            gate = one.store.after["acquire"] = anyio.Event()
+            call = await one.start(tasks, "k", work, 1)
+            await two.lease.invalidate("k")
+            await settle()
+            gate.set()
+            await settle()
+            for _ in range(10):
+                clock.advance(3)
+                await settle()
+            assert work.running == 1
+            work.go.set()
+            await settle()
+            assert call.value == 1
+        assert (one.counts.lost, one.counts.fenced) == (0, 1)
+
+    async def test_a_lease_that_was_renewed_after_the_message_may_be_lost_as_any_other(
+        self, clock: HandClock
+    ) -> None:
+        memory, old, new = MemoryStore(), Work(), Work()
+        one, two = Process(memory, ttl=9), Process(memory)
+        async with one, two, anyio.create_task_group() as tasks:
+            one.store.held_back = []
+            await two.lease.invalidate("k")
+            await settle()
+            call = await one.start(tasks, "k", old, "old")
+            one.store.hear_late()
+            clock.advance(3)
+            await settle()
+            assert one.counts.renewals == 1
+            memory._states.clear()
+            second = await two.start(tasks, "k", new, "new")
+            clock.advance(3)
+            await settle()
+            assert old.cancelled == 1
+            new.go.set()
+            await settle()
+            assert call.value == second.value == "new"
+
     async def test_if_it_goes_unheard_the_work_is_cancelled_and_the_call_takes_part_again(
         self, clock: HandClock
     ) -> None:
@@ -197,6 +242,30 @@ class TestRenewals:
             await settle()
             assert call.value == 1
         assert (one.counts.lost, one.counts.committed) == (1, 1)
+
+
+class TestWithoutALease:
+    @pytest.mark.parametrize("who", ["here", "there"])
+    async def test_work_is_not_joined_while_what_it_may_have_won_is_given_back(
+        self, who: str
+    ) -> None:
+        memory, old, new = MemoryStore(), Work(), Work()
+        one, two = Process(memory), Process(memory)
+        flights = Coalescer[str, str](across=one.lease)
+        async with one, two, flights, anyio.create_task_group() as tasks:
+            one.store.fails["acquire"] = RequestRefusedError("OOM")
+            gate = one.store.before["release"] = anyio.Event()
+            first = await start(tasks, flights, "k", old, "old")
+            old.go.set()
+            await settle()
+            del one.store.fails["acquire"]
+            await (one if who == "here" else two).lease.invalidate("k")
+            await settle()
+            second = await start(tasks, flights, "k", new, "new")
+            new.go.set()
+            gate.set()
+            await settle()
+            assert (first.value, second.value) == ("old", "new")
 
 
 class TestListeners:

@@ -8,6 +8,7 @@ import anyio
 import pytest
 from anyio import from_thread, to_thread
 
+from anyflight import FlightCancelledError
 from anyflight.lease import Lease, MemoryStore
 from tests.lease.leasing import Process, block
 from tests.support import CANCELLED, PENDING, Caller, HandClock, Work, settle
@@ -273,7 +274,7 @@ class TestLeftByAnError:
             await settle()
             clock.advance(1)
             await settle()
-            assert isinstance(call.outcome, anyio.ClosedResourceError)
+            assert isinstance(call.outcome, FlightCancelledError)
             work.go.set()
         one.assert_settled()
 
@@ -290,7 +291,7 @@ class TestLeftByAnError:
             await settle()
             gate.set()
             await settle()
-            assert isinstance(call.outcome, anyio.ClosedResourceError)
+            assert isinstance(call.outcome, FlightCancelledError)
             assert len(memory) == 0
         process.assert_settled()
 

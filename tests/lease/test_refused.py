@@ -85,7 +85,7 @@ async def test_a_server_that_is_too_old_is_an_error(
             await opens(old)
 
 
-async def test_a_server_that_is_full_is_an_outage_and_no_error(
+async def test_a_server_that_is_full_is_no_error_and_is_heard(
     anyio_backend: object, own_server: ValkeyServer
 ) -> None:
     own_server.command("CONFIG", "SET", "maxmemory", "1")
@@ -96,6 +96,8 @@ async def test_a_server_that_is_full_is_an_outage_and_no_error(
         ):
             assert await lease.execute("key", returns_a_value) == "value"
             assert lease.statistics().ran_unreachable == 1
+            assert lease.statistics().reachable
+            assert int(own_server.command("PUBSUB", "NUMSUB", "anyflight:test")[-1]) == 1
     finally:
         own_server.command("CONFIG", "SET", "maxmemory", "0")
 

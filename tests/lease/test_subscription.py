@@ -8,9 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import anyio
+import coredis
 import pytest
+from anyio.lowlevel import checkpoint
 
 from anyflight.lease import Hear, Lease, MemoryStore, Notice
+from anyflight.lease.valkey import ValkeyLease, ValkeyStore
+from servers.valkey import ValkeyServer
 from tests.lease.leasing import Process
 from tests.support import PENDING, HandClock, Work, settle
 
@@ -295,6 +299,23 @@ class Unhappy:
             raise BaseExceptionGroup("of both", [exc, self.error]) from None
 
 
+async def test_it_is_opened_without_a_word_to_others(server: ValkeyServer, namespace: str) -> None:
+    heard: list[Notice] = []
+    client = coredis.Redis(host=server.host, port=server.port)
+    async with client:
+        store = ValkeyStore(client, namespace)
+        live = anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(store.listen, heard.append, live.set)
+            await live.wait()
+            async with ValkeyLease[str](client, namespace=namespace) as lease:
+                await lease.invalidate("k")
+                while not heard:
+                    await checkpoint()
+            tasks.cancel_scope.cancel()
+    assert [notice.key for notice in heard] == ["k"]
+
+
 async def test_errors_in_one_group_with_its_cancellation_do_not_come_out() -> None:
     store = MemoryStore()
     store.listen = Unhappy(OSError("reset"))  # type: ignore[method-assign]
@@ -322,10 +343,37 @@ async def test_a_stray_cancellation_does_not_end_it(
         for count in range(1, 3):
             task.cancel()
             await settle()
-            clock.advance(0.05)
-            await settle()
+            for _ in range(
+                21
+            ):  # all tasks may be cancelled: for a second it looks whether they are
+                clock.advance(0.05)
+                await settle()
             assert process.store.subscriptions == count + 1
         assert await process.lease.execute("k", at_once) == 1
+
+
+async def test_it_ends_too_if_who_opened_the_lease_ends_a_moment_later(
+    clock: HandClock, anyio_backend_name: str
+) -> None:
+    if anyio_backend_name == "trio":
+        return  # there, tasks cannot be cancelled from outside, nor left behind
+    go = asyncio.Event()
+
+    async def opened() -> None:
+        await Lease[str](MemoryStore()).__aenter__()
+        await go.wait()
+
+    opener = asyncio.create_task(opened())
+    await settle()
+    (task,) = [task for task in asyncio.all_tasks() if task.get_name().endswith("subscription")]
+    task.cancel()
+    await settle()
+    assert not task.done()
+    go.set()
+    await opener
+    clock.advance(0.05)
+    await settle()
+    assert task.done()
 
 
 async def test_a_cancellation_ends_it_if_who_opened_the_lease_has_ended_without_closing_it(

@@ -217,6 +217,7 @@ class TestLog:
         async with process, anyio.create_task_group() as tasks:
             await process.start(tasks, "held", work)
             for _ in range(2):
+                clock.advance(60)
                 process.store.down = DOWN
                 process.store.cut()
                 await settle()
@@ -233,6 +234,38 @@ class TestLog:
         assert found[0][1].startswith("Lease 'users': the server cannot be asked (ConnectionError")
         assert found[1][1].startswith("Lease 'users': the server answers again, after 1")
         assert process.counts.outages == 2
+
+    async def test_a_server_that_comes_and_goes_is_warned_of_once_in_a_minute(
+        self, clock: HandClock, log: pytest.LogCaptureFixture
+    ) -> None:
+        process = Process(MemoryStore(), retry_interval=1)
+        async with process:
+            for _ in range(100):
+                process.store.fails["acquire"] = DOWN
+                await process.lease.execute("k", at_once)
+                clock.advance(1)
+                process.store.fails.clear()
+                await process.lease.execute("k", at_once)
+                clock.advance(1)
+        assert process.counts.outages == 100
+        assert [level for level, _ in lines(log) if level != "DEBUG"] == ["WARNING", "INFO"] * 4
+
+    async def test_an_outage_that_goes_on_is_warned_of_though_it_began_soon_after_another(
+        self, clock: HandClock, log: pytest.LogCaptureFixture
+    ) -> None:
+        process = Process(MemoryStore(), retry_interval=1)
+        async with process:
+            process.store.fails["acquire"] = DOWN
+            await process.lease.execute("k", at_once)
+            process.store.fails.clear()
+            clock.advance(1)
+            await process.lease.execute("k", at_once)
+            process.store.fails["acquire"] = DOWN
+            for _ in range(100):
+                await process.lease.execute("k", at_once)
+                clock.advance(1)
+        found = [level for level, _ in lines(log) if level != "DEBUG"]
+        assert found == ["WARNING", "INFO", "WARNING"]
 
     async def test_what_a_request_was_answered_is_not_in_it(
         self, log: pytest.LogCaptureFixture

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from anyflight._checks import check_exceptions, check_instance, checked_number
+from anyflight._errors import shortened
 
 from ._store import StoredValue
 
@@ -73,6 +74,11 @@ def checked_tags(tags: Iterable[str]) -> frozenset[str]:
 
 
 def check_tag(tag: object) -> None:
-    """Raise a :exc:`TypeError` unless ``tag`` is a string."""
+    """Raise unless ``tag`` is a string, and one that UTF-8 has bytes for."""
     if not isinstance(tag, str):
         raise TypeError(f"a tag must be a string, not an object of type {type(tag).__qualname__}")
+    if not tag.isascii():
+        try:
+            tag.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"UTF-8 has no bytes for tag {shortened(tag)}") from None

@@ -68,9 +68,9 @@ class Hearing:
 
     def know(self, key: Hashable) -> None:
         """Note the name of a key, together with a ticket to keep something for it."""
-        if self._core.names_are_keys:
+        if self._core.naming.names_are_keys:
             return
-        self._keys[self._core.name_of(key)] = key
+        self._keys[self._core.naming.name_of(key)] = key
         if len(self._keys) > self._most:
             entries, held = self._first.memory.entries, self._first.generations
             self._keys = {
@@ -82,14 +82,14 @@ class Hearing:
 
     def invalidated(self, name: str) -> None:
         """Forget a key that another process has invalidated, or this one by way of the lease."""
-        if self._core.names_are_keys:
+        if self._core.naming.names_are_keys:
             self._forget(name)
         elif name in self._keys:
             self._forget(self._keys[name])
         else:  # nothing is kept for it; but what is being loaded shall not be joined
             for key in self._loading():
                 with suppress(Exception):  # of the encoder: it may be no key of this cache
-                    if self._core.name_of(key) == name:
+                    if self._core.naming.name_of(key) == name:
                         self._forget(key)
 
     def interrupted(self) -> None:

@@ -10,7 +10,6 @@ __all__ = ("SharedTier", "Stored")
 
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import replace
-from functools import partial
 from typing import Any, Final, NamedTuple
 
 from anyflight.lease import Lease, LeaseUnavailableError, OutcomeKind
@@ -41,17 +40,18 @@ class SharedTier(Barring):
     def __init__(self, lease: Lease[Any]) -> None:
         super().__init__()
         core = self._core = lease.core
-        self._terms = replace(core.terms, codec=StoredCodec(core.terms.codec), wanted=True)
+        codec, kind = StoredCodec(core.terms.codec), OutcomeKind.STORED
+        self._terms = replace(core.terms, codec=codec, wanted=True, kind=kind)
 
     async def read(self, key: Hashable) -> Stored | None:
         """Return what is stored; None if the server cannot be asked."""
         try:
-            outcome = await self._core.read(key)
+            outcome = await self._core.asking.read(key)
         except LeaseUnavailableError:
             return None
         if outcome is None:
             return Stored(0, None)
-        if outcome.kind is not OutcomeKind.VALUE:
+        if outcome.kind is not OutcomeKind.STORED:
             return Stored(outcome.epoch, None)
         try:
             value = self._terms.codec.decode(outcome.body)
@@ -85,40 +85,36 @@ class SharedTier(Barring):
 
         :param by: who keeps it in memory, and so is not told of an invalidation
         """
-        await self._core.owner.admit()
+        asking = self._core.asking
         if stored.tags:
-            await self._tag(key, stored.tags, keep)
-        await self._core.replace(key, stored, self._terms, keep=keep, by=by)
+            await asking.tag(key, stored.tags, keep + ALLOWANCE)
+        await asking.replace(key, stored, self._terms, keep=keep, by=by)
 
     async def tag(self, key: Hashable, tags: frozenset[str], keep: float) -> bool:
         """Let `delete_tag` find the key from now on, in whatever process; whether it does.
 
         :param keep: for how many seconds at least, and the `ALLOWANCE`
         """
-        if not self._core.reachable:
+        asking = self._core.asking
+        if not asking.reachable:
             return False
         try:
-            await self._tag(key, tags, keep)
+            await asking.tag(key, tags, keep + ALLOWANCE)
         except LeaseUnavailableError:
             return False
         return True
 
-    async def _tag(self, key: Hashable, tags: frozenset[str], keep: float) -> None:
-        core = self._core
-        tag = partial(core.store.tag, core.name_of(key), tags, keep=keep + ALLOWANCE)
-        await core.ask(tag, key)
-
     async def delete(self, key: Hashable) -> None:
         """Void what is stored, or under way, for a key, in all processes."""
-        await self._core.invalidate(key)
+        await self._core.asking.invalidate(key)
 
     async def delete_tag(self, tag: str) -> None:
         """Do so for all keys with this tag."""
-        await self._core.invalidate_tagged(tag)
+        await self._core.asking.invalidate_tagged(tag)
 
     async def clear(self) -> None:
         """Do so for all keys."""
-        await self._core.invalidate_all()
+        await self._core.asking.invalidate_all()
 
 
 def _aged(value: StoredValue[Any], age: float) -> StoredValue[Any]:

@@ -1,37 +1,31 @@
-"""The machinery of a lease: opening and closing, taking part, and asking the server."""
+"""The machinery of a lease: opening and closing, and taking part."""
 
 from __future__ import annotations
 
 __all__ = ("Core",)
 
 from collections.abc import Awaitable, Callable, Hashable, Iterable
-from contextlib import aclosing
-from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any
 from weakref import WeakSet
 
-from anyio import Event, Semaphore, TaskHandle
+from anyio import Event, TaskHandle
 
 from anyflight._errors import DeadlockError, shortened
 from anyflight._owner import Owner, Phase
 from anyflight._telling import Telling
 
-from ._errors import LeaseUnavailableError
+from ._asking import Asking
 from ._events import LeaseInstrument
 from ._hearing import Hearing, Listener
 from ._held import Held, Holdings, held_here
+from ._naming import Naming
 from ._outcomes import Terms
 from ._participation import Participation
-from ._requests import Requests, Unreachable
+from ._requests import Requests
 from ._settings import Settings
 from ._shared import Fetched, Shared
-from ._statistics import Counters
-from ._store import LeaseStore, Outcome, OutcomeKind
-
-T = TypeVar("T")
-
-#: In place of a key, in the error of who wants all of them invalidated.
-ALL: Final = "all keys"
+from ._statistics import Counters, LeaseStatistics
+from ._store import LeaseStore
 
 
 class Core:
@@ -42,15 +36,14 @@ class Core:
     """
 
     __slots__ = (
-        "_encode_key",
         "_hearing",
         "_holdings",
         "_idle",
         "_keeper",
-        "_requests",
         "_shared",
-        "_store",
+        "asking",
         "counters",
+        "naming",
         "owner",
         "terms",
     )
@@ -65,13 +58,11 @@ class Core:
         instruments: Iterable[LeaseInstrument],
     ) -> None:
         self.terms: Terms = terms
-        self._store = store
-        self._encode_key = encode_key
         self.owner: Owner = Owner(label)
         self.counters: Counters = Counters()
         owner, counters = self.owner, self.counters
         telling = Telling(settings.name, instruments)
-        requests = self._requests = Requests(settings, label, counters, telling)
+        requests = Requests(settings, label, counters, telling)
         hearing = self._hearing = Hearing(settings, label, store, requests, counters)
         holdings = self._holdings = Holdings(settings, store, requests, owner, counters)
         hearing.listeners.add(holdings)
@@ -85,6 +76,8 @@ class Core:
             counters=counters,
             telling=telling,
         )
+        self.naming: Naming = Naming(encode_key)
+        self.asking: Asking = Asking(self._shared, self.naming)
         self._keeper: TaskHandle[None]
         #: Set when the last call has ended, while closing.
         self._idle: Event | None = None
@@ -159,7 +152,7 @@ class Core:
         :param since: the lowest epoch whose outcome may be used, even if it is there already
         """
         await self.owner.admit()
-        name = self.name_of(key)
+        name = self.naming.name_of(key)
         self._check_circle(key, name)
         counters = self.counters
         counters.calls += 1
@@ -189,99 +182,6 @@ class Core:
         message = f"the work for key {shortened(chain[0])} would wait for itself: {circle}"
         raise DeadlockError(message, key, (*chain, key))
 
-    async def read(self, key: Hashable) -> Outcome | None:
-        """Return the outcome that is stored for a key, if there is one.
-
-        :raises LeaseUnavailableError: if the server cannot be asked, or is to be left in peace
-        """
-        await self.owner.admit()
-        if not self._requests.may_begin():
-            raise _unavailable(key)
-        read = partial(self._store.read, self.name_of(key))
-        return await self._ask(self._requests.beginning, read, key)
-
-    async def invalidate(self, key: Hashable) -> None:
-        """Do as `Lease.invalidate`; those here are told at the end."""
-        await self.owner.admit()
-        await self._invalidate(self.name_of(key), key)
-
-    async def invalidate_tagged(self, tag: str) -> None:
-        """Do so for all keys that were given this tag."""
-        await self.owner.admit()
-        for name in await self.ask(partial(self._store.tagged, tag), tag):
-            await self._invalidate(name, name)
-
-    async def invalidate_all(self) -> None:
-        """Do so for all keys, also for those of which the server knows nothing."""
-        await self.owner.admit()
-        try:
-            async with aclosing(self._store.keys()) as names:
-                while (name := await self.ask(partial(anext, names, None), ALL)) is not None:
-                    await self._invalidate(name, name)
-            await self.ask(partial(self._store.invalidate_all, self._hearing.origin), ALL)
-        finally:
-            self._hearing.tell(None)
-
-    async def _invalidate(self, name: str, key: Hashable, by: Listener | None = None) -> None:
-        request = partial(self._store.invalidate, name, self._hearing.origin)
-        await self._void(name, key, request, by)
-
-    async def _void(
-        self, name: str, key: Hashable, request: Callable[[], Awaitable[None]], by: Listener | None
-    ) -> None:
-        held = self._holdings.of(name).copy()
-        try:
-            await self.ask(request, key)
-        finally:
-            self._hearing.tell(name, but=by)
-        for each in held:
-            each.voided = True
-
-    async def replace(
-        self, key: Hashable, value: Any, terms: Terms, *, keep: float, by: Listener
-    ) -> None:
-        """Do as `invalidate`, and store a value for all, if it can be shared.
-
-        :param keep: for how many seconds
-        :param by: who knows already, and is not told
-        """
-        await self.owner.admit()
-        name, store, origin = self.name_of(key), self._store, self._hearing.origin
-        outcome = self._shared.outcome_of(key, 0, value, terms.codec)
-        if outcome.kind is OutcomeKind.VALUE:
-            request = partial(store.replace, name, origin, outcome, keep=keep)
-            await self._void(name, key, request, by)
-        else:
-            await self._invalidate(name, key, by)
-
-    async def ask(self, request: Callable[[], Awaitable[T]], key: Hashable) -> T:
-        """Return the answer to a request about a key that must not be passed over.
-
-        :raises LeaseUnavailableError: if there is none
-        """
-        return await self._ask(self._requests.ending, request, key)
-
-    async def _ask(self, turn: Semaphore, request: Callable[[], Awaitable[T]], key: Hashable) -> T:
-        try:
-            return await self._requests.ask_in_turn(turn, request)
-        except Unreachable as exc:
-            raise _unavailable(key) from exc.__cause__
-
-    @property
-    def store(self) -> LeaseStore:
-        """The server, for requests of `ask`."""
-        return self._store
-
-    @property
-    def reachable(self) -> bool:
-        """Whether the server has answered lately, or has not been asked yet."""
-        return self._requests.reachable
-
-    @property
-    def names_are_keys(self) -> bool:
-        """Whether the server knows a key by itself."""
-        return self._encode_key is None
-
     @property
     def listeners(self) -> WeakSet[Listener]:
         """Those who are told what has been invalidated, in whatever process."""
@@ -291,28 +191,10 @@ class Core:
         """Return the work that runs here for what the server knows by this name."""
         return self._holdings.of(name)
 
-    def name_of(self, key: Hashable) -> str:
-        """Return the string by which the server knows a key.
+    def running_names(self) -> list[str]:
+        """Return the names for which work runs here."""
+        return self._holdings.names()
 
-        :raises TypeError: if it has none
-        :raises ValueError: if UTF-8 has no bytes for it
-        """
-        encode = self._encode_key
-        name: object = key if encode is None else encode(key)
-        if isinstance(name, str):
-            try:
-                name.encode()
-            except UnicodeEncodeError:
-                raise ValueError(f"UTF-8 has no bytes for key {shortened(key)}") from None
-            return name
-        if encode is None:
-            raise TypeError(
-                f"a key must be a string, not {shortened(key)}: give the lease an encode_key that "
-                "makes another string of each key, as encode_key=str does of integers"
-            )
-        kind = type(name).__qualname__
-        raise TypeError(f"encode_key must return a string, not an object of type {kind}")
-
-
-def _unavailable(key: Hashable) -> LeaseUnavailableError:
-    return LeaseUnavailableError(f"the server could not be asked about {shortened(key)}", key)
+    def statistics(self) -> LeaseStatistics:
+        """Return the counters, and what is there now."""
+        return self.counters.statistics(reachable=self.asking.reachable)

@@ -7,6 +7,7 @@ __all__ = (
     "LeaseUnavailableError",
     "RemoteFlightError",
     "RequestRefusedError",
+    "unavailable",
 )
 
 from collections.abc import Hashable
@@ -33,6 +34,9 @@ class LeaseUnavailableError(CoalescerError):
     """Raised if the server cannot be asked, and the call cannot or shall not go on without it.
 
     By calls only with ``on_unreachable="raise"``; by what writes or invalidates, in any case.
+
+    :ivar key: the key; None if it was not about one, as with a tag, or if only the string is known
+        that ``encode_key`` made of it, which the message has
     """
 
 
@@ -50,3 +54,14 @@ class RequestRefusedError(Exception):
     So the server is there, and other requests may fare better. The message goes to the log: it must
     hold nothing of a value.
     """
+
+
+def unavailable(key: Hashable, about: str, cause: BaseException | None) -> LeaseUnavailableError:
+    """Return the error for a request that was not answered, or not with what was asked for.
+
+    :param about: what it was about
+    :param cause: why, if it is known
+    """
+    refused = isinstance(cause, RequestRefusedError)
+    what = "refused a request" if refused else "could not be asked"
+    return LeaseUnavailableError(f"the server {what} about {about}", key)

@@ -102,8 +102,9 @@ class Hearing:
         self._waiting: dict[str, set[News]] = {}
         #: They stay here as long as they live: for who is closed, what it hears is of no account.
         self.listeners: WeakSet[Listener] = WeakSet()
-        #: Whose invalidations are told of without a message.
-        self.origin = token_hex(8)
+        #: Whose invalidations are told of without a message. Another each time that this is opened:
+        #: by several processes, if they were forked when it had been made.
+        self.origin = ""
         #: Since when there is a subscription, None if there is none.
         self._live_since: float | None = None
         #: How often one was refused by a server that answers, since there was one.
@@ -161,6 +162,7 @@ class Hearing:
 
     def prepare(self) -> None:
         """Get ready for `keep`, in this event loop."""
+        self.origin = token_hex(8)
         self._tried = Event()
         self._refusal = None
         self._refusals = 0
@@ -183,10 +185,13 @@ class Hearing:
         :param is_abandoned: whether nobody is left who would cancel this
         """
         cancelled = get_cancelled_exc_class()
-        pause = FIRST_PAUSE
+        pause, struck = FIRST_PAUSE, False
         while True:
             try:
                 self._live_since = None
+                if struck and await self._ends(is_abandoned):
+                    return
+                struck = False
                 await self._subscribe()
                 self._tried.set()
                 if self._has_lasted():
@@ -196,8 +201,18 @@ class Hearing:
             except cancelled:
                 # None is let out: on asyncio, a stray one would end the whole group.
                 # But if the lease was never closed, it is the event loop's end that waits for this.
-                if current_effective_deadline() == -math.inf or is_abandoned():
+                if current_effective_deadline() == -math.inf:
                     return
+                struck = True
+
+    async def _ends(self, is_abandoned: Callable[[], bool]) -> bool:
+        """Whether who would cancel this has ended, or does so soon: all may be cancelled now."""
+        end = current_time() + self._settings.retry_interval
+        while not is_abandoned():
+            if current_time() >= end:
+                return False
+            await sleep(FIRST_PAUSE)
+        return True
 
     async def _subscribe(self) -> None:
         """Hear until the subscription is lost. Whatever is raised, it is worth another attempt."""
@@ -253,8 +268,7 @@ class Hearing:
         self._refusals = 0
         if self._tried.is_set():  # so there was a time without
             self._counters.reconnects += 1
-            for listener in tuple(self.listeners):
-                listener.interrupted()
+            self.tell(None)  # for any key may have been invalidated
         self._tried.set()
 
 

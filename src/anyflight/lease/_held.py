@@ -41,7 +41,7 @@ class Held:
         "_flight",
         "began",
         "confirmed",
-        "doubtful",
+        "doubted",
         "ended",
         "epoch",
         "finishes",
@@ -68,9 +68,9 @@ class Held:
         self.confirmed = -math.inf
         self._flight = flying.get(None)
         self.began = current_time()
-        #: Whether an invalidation of the key was heard of since. So if the lease is not there any
-        #: more, nobody need have taken it over: it was voided.
-        self.doubtful = False
+        #: When an invalidation of the key was heard of that the lease may not have outlived: so if
+        #: it is not there any more, nobody need have taken it over, for it was voided.
+        self.doubted: float | None = None
         #: Whether its key was invalidated from here since, so that another may have the lease.
         self.voided = False
         #: Whether the work has ended.
@@ -146,8 +146,9 @@ class Holdings:
 
         Whether its lease is void the next renewal tells: it may have been won after that.
         """
+        now = current_time()
         for held in self._held.get(name, ()):
-            held.doubtful = True
+            held.doubted = now
 
     def interrupted(self) -> None:
         """Do nothing: a lease that was voided unheard counts as lost."""
@@ -155,6 +156,10 @@ class Holdings:
     def of(self, name: str) -> list[Held]:
         """Return what runs for a key."""
         return self._held.get(name, [])
+
+    def names(self) -> list[str]:
+        """Return the names for which something runs."""
+        return list(self._held)
 
     def let_go(self) -> None:
         """Let all work go on to its end: there is nobody any more to renew its leases."""
@@ -173,6 +178,8 @@ class Holdings:
 
     def _confirm(self, held: Held, sent: float) -> None:
         held.confirmed = max(held.confirmed, sent)
+        if held.doubted is not None and held.doubted < sent:
+            held.doubted = None
         if not held.finishes:
             held.scope.deadline = held.confirmed + self._settings.ttl * (1 - MARGIN)
 
@@ -185,7 +192,6 @@ class Holdings:
 
     async def _renew(self, held: Held) -> None:
         sent = current_time()
-        self._counters.renewals += 1
         try:
             renewed = await self._requests.ask(
                 self._store.renew(held.name, held.token, ttl=self._settings.ttl)
@@ -193,43 +199,44 @@ class Holdings:
         except Unreachable:
             return  # not confirmed: its end stands
         if renewed:
+            self._counters.renewals += 1
             self._confirm(held, sent)
             return
         self._due.discard(held)
-        if held.doubtful:
+        if held.doubted is not None:
             held.scope.deadline = math.inf
         elif not held.finishes:
             held.scope.cancel()
 
 
-_flying: ContextVar[Held | None] = ContextVar("anyflight.lease", default=None)
+_working: ContextVar[Held | None] = ContextVar("anyflight.lease", default=None)
 
 
 @contextmanager
 def holding(held: Held) -> Generator[None]:
     """Let the work in this block know its fencing number."""
-    held.outer = _flying.get()
-    token = _flying.set(held)
+    held.outer = _working.get()
+    token = _working.set(held)
     try:
         yield
     finally:
         held.ended = True
         held.outer = None  # or work that begins in a context of this one would lead to all before
-        _flying.reset(token)
+        _working.reset(token)
 
 
-def held_here(name: str, of: list[Held]) -> list[Hashable] | None:
+def held_here(name: str, running: list[Held]) -> list[Hashable] | None:
     """Return the keys from the work that holds the lease ``name`` to where this is called.
 
     None if it is not work under that lease that calls this, or if that lease is void.
 
-    :param of: what is held of that name
+    :param running: what is held of that name
     """
     keys: list[Hashable] = []
-    held = _flying.get()
+    held = _working.get()
     while held is not None:
         keys.append(held.key)
-        if held.name == name and held in of and not (held.ended or held.voided):
+        if held.name == name and held in running and not (held.ended or held.voided):
             return keys[::-1]
         held = held.outer
     return None
@@ -247,5 +254,5 @@ def fencing_number() -> int | None:
     without a lease, and what it calls can ask as well. None means that the server could not be
     asked, or that the value cannot be shared.
     """
-    held = _flying.get()
+    held = _working.get()
     return None if held is None or not held.epoch else held.epoch

@@ -206,11 +206,11 @@ class Lease(Generic[K]):
         :raises RuntimeError: as `execute`
         :raises TypeError: as `execute`
         """
-        await self.core.invalidate(key)
+        await self.core.asking.invalidate(key)
 
     def statistics(self) -> LeaseStatistics:
         """Return the counters, and what is there now."""
-        return self.core.counters.statistics()
+        return self.core.statistics()
 
 
 async def _called(func: Callable[..., Awaitable[V]], args: tuple[Any, ...]) -> V:

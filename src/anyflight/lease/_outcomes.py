@@ -27,12 +27,14 @@ class Terms:
     :ivar keep: says for how many seconds a value is stored
     :ivar wanted: whether it is stored even if nobody waits, and so is the news that there is none
     :ivar error_keep: for how many seconds an error is stored, for those who wait
+    :ivar kind: what its values are to be known by. Those of another are no use to it
     """
 
     codec: Codec[Any]
     keep: Callable[[Any], float]
     wanted: bool
     error_keep: float
+    kind: OutcomeKind = OutcomeKind.VALUE
 
 
 def error_outcome(epoch: int, error: Exception) -> Outcome:

@@ -27,7 +27,6 @@ from typing import Any, Final, Generic, TypeVar
 
 from anyio import (
     CancelScope,
-    ClosedResourceError,
     Event,
     current_effective_deadline,
     current_time,
@@ -35,10 +34,10 @@ from anyio import (
 )
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
-from anyflight._errors import MissingKeyError, shortened
+from anyflight._errors import FlightCancelledError, MissingKeyError, shortened
 from anyflight._owner import Phase
 
-from ._errors import LeaseUnavailableError
+from ._errors import unavailable
 from ._events import LeaseEnd, LeaseEnded
 from ._held import Held, holding
 from ._outcomes import Terms, error_outcome, remote_error
@@ -107,7 +106,7 @@ class Participation(Generic[V]):
         # blocks the event loop for longer than a lease lasts there would be no end.
         finishes = self._shared.settings.on_lost == "finish"
         error, orphan = None, ""
-        while requests.may_begin():
+        while requests.take_try():
             with self._shared.hearing.news(self._name) as news:
                 token = token_hex(12)
                 try:
@@ -129,6 +128,8 @@ class Participation(Generic[V]):
             self._since = self._since or answer.epoch
             self._shared.counters.won += 1
             held = Held(self._key, self._name, token, answer.epoch, finishes=finishes)
+            if news.invalidated:  # perhaps after it was won: the message may have overtaken that
+                held.doubted = held.began
             led = await self._lead(held, sent)
             if led is not None:
                 return led
@@ -136,13 +137,9 @@ class Participation(Generic[V]):
         else:
             await checkpoint()
         try:
-            fetched = await self._unreachable(error)
+            return await self._unreachable(error, orphan)
         finally:
             del error  # whose traceback leads to this frame
-        if orphan and requests.reachable:
-            # Its request may have been obeyed, and only the answer have been late.
-            await self._release(orphan)
-        return fetched
 
     async def _acquire(self, token: str) -> tuple[Hit | Won | Busy, float]:
         """Return the answer, and when the request was sent."""
@@ -155,6 +152,7 @@ class Participation(Generic[V]):
                 self._name, token, ttl=self._shared.settings.ttl, since=since, waited=waited
             )
 
+        await checkpoint_if_cancelled()
         self._check_owner()
         requests, since = self._shared.requests, self._since
         waited, self._asked = self._asked, True
@@ -162,18 +160,21 @@ class Participation(Generic[V]):
             answer = await requests.ask_in_turn(requests.beginning, request)
             if isinstance(answer, Won):
                 self._check_owner()
-        except Unreachable:
+        except (Unreachable, GeneratorExit):  # with the latter the event loop is gone
             raise
         except BaseException:  # if it is a native cancellation, nobody knows the answer
-            await self._release(token)
+            if sent > -math.inf:
+                await self._release(token)
             raise
         return answer, sent
 
     def _check_owner(self) -> None:
-        """Raise if the block of the lease was left by an error: nobody keeps leases any more."""
+        """Raise if the block of the lease was not left normally: nobody keeps leases any more."""
         owner = self._shared.owner
         if owner.phase not in {Phase.OPEN, Phase.CLOSING}:
-            raise ClosedResourceError(f"{owner} was left by an error while this call waited")
+            raise FlightCancelledError(
+                f"{owner} was cancelled or left by an error while this call waited", self._key
+            )
 
     async def _wait(self, news: Event, remaining: float) -> None:
         """Wait for a message, for the end of the lease, or for the poll interval."""
@@ -191,7 +192,7 @@ class Participation(Generic[V]):
         """Return, or raise, what came of another's work."""
         error = None
         try:
-            if outcome.kind is OutcomeKind.VALUE:
+            if outcome.kind is self._terms.kind:
                 fetched = Fetched(self._terms.codec.decode(outcome.body), outcome.age)
                 self.way = "shared"
                 return fetched
@@ -207,15 +208,16 @@ class Participation(Generic[V]):
         finally:
             del error  # whose traceback leads to this frame
 
-    async def _unreachable(self, error: BaseException | None) -> Fetched:
+    async def _unreachable(self, error: BaseException | None, orphan: str) -> Fetched:
         if self._shared.settings.on_unreachable == "raise":
-            raise LeaseUnavailableError(
-                f"the server could not be asked about key {shortened(self._key)}", self._key
-            ) from error
-        return await self._alone("ran_unreachable")
+            raise unavailable(self._key, f"key {shortened(self._key)}", error) from error
+        return await self._alone("ran_unreachable", orphan)
 
-    async def _alone(self, way: str) -> Fetched:
-        """Run the work without a lease."""
+    async def _alone(self, way: str, orphan: str = "") -> Fetched:
+        """Run the work without a lease.
+
+        :param orphan: the token of a request that may have been obeyed, and only the answer be late
+        """
         await checkpoint_if_cancelled()
         self.way = way
         holdings = self._shared.holdings
@@ -223,13 +225,16 @@ class Participation(Generic[V]):
         holdings.add(held, 0)
         try:
             with holding(held):
-                return Fetched(await self._work())
+                fetched = Fetched(await self._work())
+            if orphan and self._shared.requests.reachable:
+                await self._release(orphan)
+            return fetched
         finally:
             holdings.discard(held)
 
     async def _lead(self, held: Held, sent: float) -> Fetched | None:
         """Run the work under the lease; None if it lost that."""
-        holdings = self._shared.holdings
+        holdings, counters = self._shared.holdings, self._shared.counters
         end = LeaseEnd.RELEASED
         holdings.add(held, sent)
         try:
@@ -254,13 +259,12 @@ class Participation(Generic[V]):
                     raise
             if value is LOST:
                 end = LeaseEnd.LOST
-                self._shared.counters.lost += 1
                 await self._release(held.token)  # it may be that nobody has it yet
                 return None
             self.way = "ran"
             terms = self._terms
-            outcome = self._shared.outcome_of(self._key, held.epoch, value, terms.codec)
-            wanted = outcome.kind is OutcomeKind.VALUE
+            outcome = self._shared.outcome_of(self._key, held.epoch, value, terms)
+            wanted = outcome.kind is terms.kind
             keep = terms.keep(value) if wanted else terms.error_keep
             end = await self._commit(held, outcome, keep, wanted=wanted)
         except (Exception, GeneratorExit):  # with the latter the event loop is gone
@@ -272,6 +276,7 @@ class Participation(Generic[V]):
             return Fetched(value, fenced=end is LeaseEnd.FENCED)
         finally:
             holdings.discard(held)
+            setattr(counters, end.value, getattr(counters, end.value) + 1)
             self._tell(held, end)
 
     async def _commit(self, held: Held, outcome: Outcome, keep: float, *, wanted: bool) -> LeaseEnd:
@@ -285,13 +290,8 @@ class Participation(Generic[V]):
                     lambda: shared.store.commit(name, token, outcome, keep=keep, wanted=wanted),
                 )
         except Unreachable:
-            shared.counters.uncommitted += 1
             return LeaseEnd.UNCOMMITTED
-        if committed:
-            shared.counters.committed += 1
-            return LeaseEnd.COMMITTED
-        shared.counters.fenced += 1
-        return LeaseEnd.FENCED
+        return LeaseEnd.COMMITTED if committed else LeaseEnd.FENCED
 
     async def _release(self, token: str) -> None:
         """Give up a lease, if this token holds it; if that fails, it ends by itself."""

@@ -22,8 +22,11 @@ T = TypeVar("T")
 
 logger = logging.getLogger("anyflight")
 
-#: How many requests of a kind are made at once: as many as the pool of a client has connections.
+#: How many requests of a kind are made at once. Others wait for their turn, which is not counted
+#: as time that the server takes.
 AT_ONCE: Final = 64
+#: How many seconds pass at least between two warnings of outages.
+BETWEEN_WARNINGS: Final = 60
 
 
 class Unreachable(Exception):  # noqa: N818 - a state rather than a fault, and never shown to users
@@ -47,6 +50,7 @@ class Requests:
         "_refused",
         "_settings",
         "_telling",
+        "_warned",
         "_warned_at",
         "beginning",
         "ending",
@@ -62,6 +66,8 @@ class Requests:
         #: When the server was lost, None while it is reachable; and when it is to be tried again.
         self._lost_at: float | None = None
         self._next_try = 0.0
+        #: Whether this outage was warned of, and when one was last.
+        self._warned = False
         self._warned_at = -math.inf
         #: Whether the server has refused a request.
         self._refused = False
@@ -83,8 +89,8 @@ class Requests:
         """Whether the server is not LOST."""
         return self._lost_at is None
 
-    def may_begin(self) -> bool:
-        """Whether a new call may ask; if the server is lost, only one now and then may.
+    def take_try(self) -> bool:
+        """Return whether a new call may ask; if the server is lost, only one now and then may.
 
         What has been won with the server's help is brought to its end there in any case.
         """
@@ -133,7 +139,9 @@ class Requests:
         return answer
 
     def failed(self, error: Exception, detail: str = "") -> None:
-        """Take note that the server could not be asked; warn at the beginning of an outage.
+        """Take note that the server could not be asked, and warn of an outage.
+
+        A server that comes and goes is warned of now and then, so there may be none at first.
 
         :param detail: what may be logged beside the error's class. Of a request that is nothing:
             what a server says of one may quote its arguments, a value among them
@@ -141,22 +149,28 @@ class Requests:
         self._counters.failures += 1
         now = current_time()
         self._next_try = now + self._settings.retry_interval
-        if self._lost_at is not None:
-            return
-        self._lost_at = now
-        self._counters.outages += 1
-        # A server that comes and goes with every request is worth no more than a line now and then.
-        often = now - self._warned_at < self._settings.retry_interval
-        level = logging.DEBUG if often else logging.WARNING
-        self._warned_at = now
+        begins = self._lost_at is None
+        if begins:
+            self._lost_at = now
+            self._counters.outages += 1
+            self._warned = False
+        if not self._warned:
+            self._warned = now - self._warned_at >= BETWEEN_WARNINGS
+            if self._warned:
+                self._warned_at = now
+            if begins or self._warned:
+                self._tell_of(error, detail)
+        if begins:
+            self._telling.tell("server_lost", ServerLost(self._settings.name, error))
+
+    def _tell_of(self, error: Exception, detail: str) -> None:
         logger.log(
-            level,
+            logging.WARNING if self._warned else logging.DEBUG,
             "%s: the server cannot be asked (%s%s); calls run without it until it answers",
             self._label,
             type(error).__qualname__,
             detail and f": {detail}",
         )
-        self._telling.tell("server_lost", ServerLost(self._settings.name, error))
 
     def _warn_of(self, error: RequestRefusedError) -> None:
         """Warn of the first request that was refused, for the others will be alike."""
@@ -176,5 +190,6 @@ class Requests:
             return
         outage = current_time() - self._lost_at
         self._lost_at = None
-        logger.info("%s: the server answers again, after %.1f seconds", self._label, outage)
+        level = logging.INFO if self._warned else logging.DEBUG
+        logger.log(level, "%s: the server answers again, after %.1f seconds", self._label, outage)
         self._telling.tell("server_found", ServerFound(self._settings.name, outage))

@@ -5,7 +5,7 @@ All of a key is one hash, so that a script has one key and a cluster needs no ha
     e  the epoch of the last lease that was won
     t  the token that holds the lease, if any; its time may be over with nobody having won it since
     u  when the lease ends, and d for how long it was taken
-    w  whether somebody has been told `Busy` since an outcome was stored
+    w  whether somebody waits: has been told `Busy` since an outcome was stored, or has asked again
     l  the epoch of the outcome, if there is one
     k  what the outcome is: OutcomeKind
     b  its body
@@ -27,7 +27,7 @@ __all__ = (
     "COMMIT",
     "INVALIDATE",
     "INVALIDATE_ALL",
-    "PING",
+    "MAY",
     "READ",
     "RELEASE",
     "RENEW",
@@ -164,11 +164,23 @@ return 1
 #: KEYS: the set of a tag. Returns its members.
 TAGGED = "return redis.call('ZRANGE', KEYS[1], 0, -1)"
 
-#: Does what the other scripts do, to learn whether this user may. ARGV: channel. The key is that of
-#: the empty string, which somebody may use: its state is left alone, and without one no key stays.
-PING = f"""{_NOW}
-redis.call('HSET', key, 'p', text(now))
-redis.call('HDEL', key, 'p')
-redis.call('PUBLISH', ARGV[1], '')
+#: Says whether this user may do what the other scripts do. ARGV: channel, a name of a tag's set.
+#: Nothing of it is done: what is published all processes would get, and a server that is short of
+#: memory, or a replica, would refuse to write, though it can be heard.
+MAY = """
+local key, channel, tag = KEYS[1], ARGV[1], ARGV[2]
+local needed = {
+  {'TIME'},
+  {'HSET', key, 'e', '1'}, {'HGET', key, 'e'}, {'HMGET', key, 'e'}, {'HEXISTS', key, 'w'},
+  {'HDEL', key, 'e'}, {'DEL', key}, {'PEXPIRE', key, '1'},
+  {'ZADD', tag, 'GT', '1', 'k'}, {'ZRANGE', tag, '0', '-1'},
+  {'ZREMRANGEBYSCORE', tag, '-inf', '1'}, {'PEXPIRE', tag, '1'},
+  {'PUBLISH', channel, ''},
+}
+for _, command in ipairs(needed) do
+  if not redis.acl_check_cmd(unpack(command)) then
+    return redis.error_reply('NOPERM this user may not ' .. command[1])
+  end
+end
 return 1
 """

@@ -7,15 +7,15 @@ __all__ = ("Fetched", "Shared")
 import logging
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from anyflight._errors import shortened
 from anyflight._owner import Owner
 from anyflight._telling import Telling
 
-from ._codec import Codec
 from ._hearing import Hearing
 from ._held import Holdings
+from ._outcomes import Terms
 from ._requests import Requests
 from ._settings import Settings
 from ._statistics import Counters
@@ -37,13 +37,16 @@ class Shared:
     counters: Counters
     telling: Telling
 
-    def outcome_of(self, key: Hashable, epoch: int, value: Any, codec: Codec[Any]) -> Outcome:
+    def outcome_of(self, key: Hashable, epoch: int, value: Any, terms: Terms) -> Outcome:
         """Return the outcome of an epoch that brought this value."""
         limit = self.settings.max_value_bytes
         try:
-            body = codec.encode(value)
+            encoded: object = terms.codec.encode(value)
+            body = (
+                encoded if isinstance(encoded, bytes) else bytes(memoryview(cast("Any", encoded)))
+            )
             if len(body) <= limit:
-                return Outcome(epoch, OutcomeKind.VALUE, bytes(body))
+                return Outcome(epoch, terms.kind, body)
         except Exception as exc:  # noqa: BLE001 - the codec is the user's
             self.refused("encode", key, exc)
         else:

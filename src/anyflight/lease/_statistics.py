@@ -16,6 +16,10 @@ class LeaseStatistics:
         calls == (ran + ran_unreachable + ran_unshared
                   + shared + remote_errors + given_up + taking_part)
 
+    So does each lease that was won ::
+
+        won == committed + fenced + uncommitted + released + lost + holding
+
     :ivar calls: calls of ``execute`` that were taken. With ``Coalescer(across=...)`` they are its
         flights, not its calls
     :ivar ran: calls that ran the work under a lease and got its value, or its error
@@ -31,16 +35,20 @@ class LeaseStatistics:
     :ivar fenced: outcomes that came too late: another lease had been won, or the key invalidated
     :ivar uncommitted: outcomes of which the server could not be told
     :ivar refused: values that the codec refused, or that were too large
-    :ivar lost: leases lost while the work ran
+    :ivar lost: leases lost while the work ran, which was cancelled for that. With
+        ``on_lost="finish"`` it is not, and its outcome is ``fenced``
+    :ivar released: leases given back without an outcome, since the call was cancelled
     :ivar renewals: how often a lease was renewed
     :ivar polls: how often the server was asked again because a wait was over, and
     :ivar woken: because of a message
-    :ivar requests: requests made of the server, those that failed included
+    :ivar requests: requests made of the store, those that failed included. To give a key some tags
+        is one, to look through all keys one for each. What the subscription asks is not counted
     :ivar failures: requests, and attempts to subscribe, that failed or took too long
     :ivar outages: how often the server became unreachable
-    :ivar reconnects: how often the subscription was lost and had again
+    :ivar reconnects: how often the subscription was had after a time without
     :ivar taking_part: calls of ``execute`` that go on now
     :ivar holding: leases held now
+    :ivar reachable: whether the server has answered the last request, or was not asked yet
     """
 
     calls: int
@@ -56,6 +64,7 @@ class LeaseStatistics:
     uncommitted: int
     refused: int
     lost: int
+    released: int
     renewals: int
     polls: int
     woken: int
@@ -65,6 +74,7 @@ class LeaseStatistics:
     reconnects: int
     taking_part: int
     holding: int
+    reachable: bool
 
 
 @dataclass(slots=True)
@@ -84,6 +94,7 @@ class Counters:
     uncommitted: int = 0
     refused: int = 0
     lost: int = 0
+    released: int = 0
     renewals: int = 0
     polls: int = 0
     woken: int = 0
@@ -94,6 +105,6 @@ class Counters:
     taking_part: int = 0
     holding: int = 0
 
-    def statistics(self) -> LeaseStatistics:
+    def statistics(self, *, reachable: bool) -> LeaseStatistics:
         """Return the counters as they are now."""
-        return LeaseStatistics(**asdict(self))
+        return LeaseStatistics(**asdict(self), reachable=reachable)

@@ -44,6 +44,9 @@ class OutcomeKind(StrEnum):
     .. attribute:: VALUE
 
         A value, encoded by the codec.
+    .. attribute:: STORED
+
+        A value with what a cache has to know of it.
     .. attribute:: ERROR
 
         The type name and the message of an error, as JSON.
@@ -53,6 +56,7 @@ class OutcomeKind(StrEnum):
     """
 
     VALUE = "v"
+    STORED = "s"
     ERROR = "e"
     UNSHARED = "u"
 

@@ -39,6 +39,7 @@ Client: TypeAlias = Redis[Any] | RedisCluster[Any]
 #: The oldest server that is tested. Valkey began as Redis 7.2, and says so.
 OLDEST: Final = (7, 0)
 FEWEST_CONNECTIONS: Final = 2
+KINDS: Final = {kind.value: kind for kind in OutcomeKind}
 NAMESPACE: Final = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -142,7 +143,7 @@ class ValkeyStore:
                 )
             for text in self._scripts:
                 await self._client.script_load(text)  # or each would be refused once, and sent then
-            await self._run(_scripts.PING, self._prefix, self._channel)
+            await self._run(_scripts.MAY, self._prefix, self._channel, self._tag_prefix)
         except (ResponseError, RequestRefusedError) as exc:
             refusal = exc.__cause__ if isinstance(exc, RequestRefusedError) else exc
             if not _is_refusal(refusal):
@@ -174,10 +175,8 @@ class ValkeyStore:
         async with pubsub:
             live()
             async for message in pubsub:
-                text = _text(message["data"])
-                if text:  # that of `check` has none
-                    origin, colon, key = text.partition(":")
-                    hear(Notice(key if colon else None, origin))
+                origin, colon, key = _text(message["data"]).partition(":")
+                hear(Notice(key if colon else None, origin))
 
     async def acquire(
         self, key: str, token: str, *, ttl: float, since: int, waited: bool = True
@@ -300,4 +299,6 @@ def _text(answer: Any) -> str:
 
 def _outcome(answer: Any) -> Outcome:
     epoch, kind, body, age = answer
-    return Outcome(int(epoch), OutcomeKind(_text(kind)), body, int(age) / 1e6)
+    # What a later version has stored is of no use to this one.
+    known = KINDS.get(_text(kind), OutcomeKind.UNSHARED)
+    return Outcome(int(epoch), known, body, int(age) / 1e6)
