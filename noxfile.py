@@ -17,6 +17,20 @@ nox.options.default_venv_backend = "venv"
 PROJECT = nox.project.load_toml("pyproject.toml")
 WHEELS = Path("build") / "wheels"
 
+# The tests of the table of failures in docs/lease.md, but for clusters and for what is refused.
+FAILURES = (
+    "cancelled",
+    "dead_connections",
+    "interrupted",
+    "invalidated",
+    "killed",
+    "many",
+    "outages",
+    "stopped",
+    "unshared",
+    "wrong_clock",
+)
+
 
 def _runs(python: str) -> bool:
     """Whether ``python`` can be started: a pyenv shim exists also for a version that is not on."""
@@ -95,6 +109,21 @@ def lowest(session: nox.Session) -> None:
         "tests/test_flight.py",
         "tests/test_isolation.py",
     )
+
+
+@nox.session(python=NEWEST)
+def failures(session: nox.Session) -> None:
+    """Run the tests of the table of failures 20 times in a row; the argument is another number."""
+    times = int(session.posargs[0]) if session.posargs else 20
+    _install_wheel(session, "tests")
+    files = [f"tests/lease/test_{name}.py" for name in FAILURES]
+    passed = 0
+    try:
+        for _ in range(times):
+            session.run("pytest", "--numprocesses", "2", "--dist", "loadfile", *files)
+            passed += 1
+    finally:
+        session.log(f"The table of failures has passed {passed} of {times} times.")
 
 
 @nox.session(python=NEWEST)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 import anyio
 import pytest
 
 from anyflight.lease import LeaseUnavailableError, MemoryStore, RequestRefusedError
 from tests.lease.leasing import Process
-from tests.support import CANCELLED, PENDING, HandClock, Work, settle
+from tests.support import CANCELLED, PENDING, WAYS, Caller, HandClock, Work, settle
 
 pytestmark = pytest.mark.anyio
 
@@ -80,6 +81,28 @@ class TestTurns:
             gate.set()
             await settle()
             assert calls[3].value == 1
+        process.assert_settled()
+
+    @pytest.mark.parametrize("way", WAYS)
+    async def test_of_many_that_are_cancelled_only_those_that_were_sent_are_taken_back(
+        self, way: str
+    ) -> None:
+        process = Process(MemoryStore())
+        async with process, anyio.create_task_group() as tasks:
+            gate = process.store.before["acquire"] = anyio.Event()
+            calls = [Caller() for _ in range(300)]
+            for number, call in enumerate(calls):
+                execute = partial(process.lease.execute, f"{number}", at_once)
+                tasks.start_soon(call.run, way, execute)
+            await settle()
+            for call in calls:
+                call.cancel()
+            await settle()
+            gate.set()
+            await settle()
+            assert {call.outcome for call in calls} == {CANCELLED}
+        assert process.store.requests.count("acquire") == 2
+        assert process.store.requests.count("release") == 2
         process.assert_settled()
 
 

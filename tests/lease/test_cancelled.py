@@ -5,19 +5,34 @@ from __future__ import annotations
 import time
 
 from servers.valkey import ValkeyServer
-from tests.lease.driving import SLACK, Join, eventually
+from tests.lease.driving import SLACK, Driver, Join, eventually
 from tests.lease.proxy import Proxy
 
 LONG = {"ttl": 60, "poll_interval": 60}
+
+# Long beside the slack, so that nobody may be late by another TTL or some polls.
+TTL = 2
+POLL = 2
+
+# A request that is held takes as long; longer than a busy machine for one that is not.
+TIMEOUT = 1.2
+
+
+def has_a_connection(driver: Driver) -> None:
+    """Let it have one that is free, so that its next request is the next that it sends.
+
+    The one by which it has asked when it was opened its subscription has taken.
+    """
+    call = driver.leads("another")
+    call.finishes()
+    call.returns()
 
 
 def test_a_lease_whose_answer_was_on_the_wire_is_given_back_when_it_arrives(
     join: Join, own_server: ValkeyServer, proxy: Proxy
 ) -> None:
     (hasty,), (other,) = join(at=proxy, **LONG, request_timeout=30), join(at=own_server, **LONG)
-    warm = hasty.leads("another")  # so that it has a connection
-    warm.finishes()
-    warm.returns()
+    has_a_connection(hasty)
     asked = own_server.command_counts()["evalsha"]
     with proxy.held("answers"):
         call = hasty.calls()
@@ -32,19 +47,23 @@ def test_a_lease_whose_answer_was_on_the_wire_is_given_back_when_it_arrives(
 def test_a_lease_whose_answer_never_arrives_is_an_orphan_for_one_ttl_at_most(
     join: Join, own_server: ValkeyServer, proxy: Proxy
 ) -> None:
-    ttl, poll = 0.5, 0.25
-    (hasty,) = join(at=proxy, ttl=ttl, request_timeout=0.2)
-    (other,) = join(at=own_server, ttl=ttl, poll_interval=poll)
+    (hasty,) = join(at=proxy, ttl=TTL, request_timeout=TIMEOUT)
+    (other,) = join(at=own_server, ttl=TTL, poll_interval=POLL)
+    has_a_connection(hasty)
+    asked = own_server.command_counts()["evalsha"]
+    sent = time.monotonic()
     with proxy.held("answers"):
         call = hasty.calls()
-        proxy.wait_until_held("answers")
+        eventually(lambda: own_server.command_counts()["evalsha"] > asked)
+        obeyed = time.monotonic()
         call.is_cancelled()
-        call.ends_cancelled(within=2 * 0.2 + SLACK)
+        successor = other.waits()
+        call.ends_cancelled(within=TIMEOUT + SLACK)
+        assert successor.begins()
         began = time.monotonic()
-        successor = other.calls()
-        assert successor.begins(within=ttl + poll + SLACK)
-        assert time.monotonic() - began < ttl + poll + SLACK
         proxy.cut()
+    assert began - sent >= TTL
+    assert began - obeyed < TTL + POLL + SLACK
     successor.finishes("value")
     assert successor.returns() == "value"
     assert other.counts()["fenced"] == 0
@@ -53,20 +72,23 @@ def test_a_lease_whose_answer_never_arrives_is_an_orphan_for_one_ttl_at_most(
 def test_a_request_that_arrives_after_its_cancellation_leaves_an_orphan_for_one_ttl_at_most(
     join: Join, own_server: ValkeyServer, proxy: Proxy
 ) -> None:
-    ttl, poll = 0.5, 0.25
-    (hasty,) = join(at=proxy, ttl=ttl, request_timeout=0.2)
-    (other,) = join(at=own_server, ttl=ttl, poll_interval=poll)
-    warm = hasty.leads("another")  # so that it has a connection
-    warm.finishes()
-    warm.returns()
+    (hasty,) = join(at=proxy, ttl=TTL, request_timeout=TIMEOUT)
+    (other,) = join(at=own_server, ttl=TTL, poll_interval=POLL)
+    has_a_connection(hasty)
     with proxy.held("requests"):
         call = hasty.calls()
         proxy.wait_until_held("requests", b"EVALSHA")
         call.is_cancelled()
-        call.ends_cancelled()
-    # It may arrive before this or after: the server obeys each in its turn.
-    successor = other.calls()
-    assert successor.begins(within=ttl + poll + SLACK)
+        call.ends_cancelled(within=TIMEOUT + SLACK)
+        asked = own_server.command_counts()["evalsha"]
+        sent = time.monotonic()
+    eventually(lambda: own_server.command_counts()["evalsha"] > asked)
+    obeyed = time.monotonic()
+    successor = other.waits()
+    assert successor.begins()
+    began = time.monotonic()
+    assert began - sent >= TTL
+    assert began - obeyed < TTL + POLL + SLACK
     successor.finishes("value")
     assert successor.returns() == "value"
 

@@ -84,15 +84,21 @@ def test_leader_and_waiter_finish_although_the_server_is_restarted(
 def test_work_goes_on_under_another_lease_when_the_restarted_server_knows_of_none(
     join: Join, own_server: ValkeyServer
 ) -> None:
-    leader, waiter = join(2, at=own_server, **QUICK, ttl=0.3)
+    (leader,), (second,) = join(at=own_server, **QUICK, ttl=3), join(at=own_server, **QUICK)
     work = leader.leads()
-    waiting = waiter.waits()
+    leader.worker.stop()  # so that it is the other who asks first
     own_server.restart()
-    # The renewal is refused: its work is cancelled, and who asks first has the next lease.
-    eventually(lambda: leader.counts()["lost"] == 1)
-    for each in (work, waiting):
-        each.finishes("value")
-    assert (work.returns(), waiting.returns()) == ("value", "value")
+    eventually(lambda: second.counts()["reconnects"] == 1)
+    successor = second.leads()
+    leader.worker.resume()
+    # Its renewal is refused: its work is cancelled, and it waits for the successor's.
+    assert work.answer() == "busy"
+    work.finishes("the first's")
+    successor.finishes("the second's")
+    assert (work.returns(), successor.returns()) == ("the second's", "the second's")
+    counts = leader.counts()
+    assert (counts["lost"], counts["shared"], counts["ran"]) == (1, 1, 0)
+    assert second.counts()["ran"] == 1
 
 
 def test_after_a_restart_of_the_server_flights_are_shared_again(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 import pickle
 import re
@@ -106,6 +107,14 @@ class TestServerOptions:
     def test_a_namespace_is_a_string(self) -> None:
         with refused(TypeError, "namespace must be of type str, not an object of type bytes"):
             ValkeyStore(coredis.Redis(), b"test")  # type: ignore[arg-type]
+
+    def test_a_lease_has_the_options_of_all_others_with_the_same_defaults(self) -> None:
+        def options(kind: type[object], *but: str) -> dict[str, inspect.Parameter]:
+            parameters = inspect.signature(kind).parameters
+            assert {"name", *but} <= parameters.keys()
+            return {name: parameters[name] for name in parameters if name not in {"name", *but}}
+
+        assert options(ValkeyLease, "client", "namespace") == options(Lease, "store")
 
     def test_a_lease_has_the_name_of_its_namespace_unless_it_is_given_another(self) -> None:
         client = coredis.Redis()

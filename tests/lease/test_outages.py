@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from servers.valkey import ValkeyServer
-from tests.lease.driving import Driver, Join, assert_shared
+from tests.lease.driving import KEY, Driver, Join, assert_shared, eventually
 from tests.lease.proxy import Proxy
 
 QUICK = {"poll_interval": 0.2, "retry_interval": 0.05}
@@ -97,12 +97,28 @@ def test_a_leader_that_cannot_renew_its_lease_loses_it_and_runs_its_work_without
 
 
 def test_a_leader_keeps_its_lease_through_an_outage_that_is_shorter(
-    join: Join, own_server: ValkeyServer, proxy: Proxy
+    join: Join, own_server: ValkeyServer, proxy: Proxy, namespace: str
 ) -> None:
-    (leader,), (waiter,) = join(at=proxy, **QUICK), join(at=own_server)
+    (leader,), (waiter,) = join(at=proxy, **QUICK, ttl=3), join(at=own_server, **QUICK)
+
+    def ends() -> int:
+        return int(own_server.command("HGET", f"anyflight:{namespace}:{KEY}", "u"))
+
     work = leader.leads()
     waiting = waiter.waits()
     with proxy.down():
-        pass
+        tried, end = leader.counts()["renewals"], ends()
+        eventually(lambda: leader.counts()["renewals"] > tried)
+        # Subscribing fails as well. In the time of three failures the renewal's is among them: the
+        # client tries each as often.
+        failed = leader.counts()["failures"]
+        eventually(lambda: leader.counts()["failures"] >= failed + 3)
+        assert ends() == end
+    # The next renewal is in time, and the lease lasts longer by that.
+    eventually(lambda: ends() > end)
     work.finishes("value")
     assert (work.returns(), waiting.returns()) == ("value", "value")
+    counts = leader.counts()
+    assert (counts["won"], counts["lost"], counts["committed"]) == (1, 0, 1)
+    counts = waiter.counts()
+    assert (counts["won"], counts["shared"]) == (0, 1)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import coredis
 import pytest
-from anyio import Event, create_task_group, sleep
+from anyio import Event, create_task_group, fail_after, sleep
 
 from anyflight import ReadThroughCache
 from anyflight.lease.valkey import ValkeyLease
 from servers.cluster import temporary_cluster
 from servers.programs import Program
 from servers.valkey import ValkeyServer
+from tests.lease.workers import PATIENCE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "lease.md").read_text(encoding="utf-8")
 CLUSTER_RIGHT = "+cluster|slots"
@@ -36,6 +37,13 @@ async def returns_a_value() -> str:
     return "value"
 
 
+async def until(condition: Callable[[], object]) -> None:
+    """Return as soon as this is so."""
+    with fail_after(PATIENCE):
+        while not condition():
+            await sleep(0.005)
+
+
 async def use_everything(client: Any) -> None:
     """Use a lease, and a cache that shares it, with all that they ask of a server."""
     may_end = Event()
@@ -44,25 +52,25 @@ async def use_everything(client: Any) -> None:
         await may_end.wait()
         return "value"
 
+    options = {"namespace": "shop.users", "poll_interval": 0.05, "request_timeout": PATIENCE}
     async with (
         client,
-        ValkeyLease[str](client, namespace="shop.users", ttl=0.3, poll_interval=0.05) as here,
-        ValkeyLease[str](client, namespace="shop.users", poll_interval=0.05) as there,
+        # Only what nobody else wants is led by the one whose leases are short.
+        ValkeyLease[str](client, **options, ttl=0.3) as here,
+        ValkeyLease[str](client, **options, ttl=60) as there,
     ):
         async with create_task_group() as tasks:
-            tasks.start_soon(here.execute, "shared", works_for_a_while)
-            while not here.statistics().renewals:
-                await sleep(0.005)
+            tasks.start_soon(here.execute, "renewed", works_for_a_while)
             tasks.start_soon(there.execute, "shared", works_for_a_while)
-            while not there.statistics().polls:
-                await sleep(0.005)
+            await until(lambda: there.statistics().holding)
+            tasks.start_soon(here.execute, "shared", works_for_a_while)
+            await until(lambda: here.statistics().polls and here.statistics().renewals)
             may_end.set()
         with pytest.raises(ZeroDivisionError):
             await here.execute("failed", divides_by_zero)
         async with create_task_group() as tasks:
             tasks.start_soon(here.execute, "cancelled", Event().wait)
-            while not here.statistics().holding:
-                await sleep(0.005)
+            await until(lambda: here.statistics().holding)
             tasks.cancel_scope.cancel()
         await here.invalidate("shared")
         async with ReadThroughCache[str, str](ttl=60, across=here) as cache:

@@ -7,18 +7,23 @@ from pathlib import Path
 from servers.valkey import ValkeyServer
 from tests.lease.driving import KEY, Join
 
-TTL = 0.4
-POLL = 0.2
+# Of the leader, which takes no longer to lose its lease than that. It may be late before it is
+# stopped: nobody else asks until then.
+BRIEF = {"ttl": 0.3}
+
+# Of those who are to keep theirs.
+STEADY = {"ttl": 60, "poll_interval": 0.1}
 
 
 def test_after_a_stop_the_successors_result_stands_and_the_late_commit_is_refused(
     join: Join, server: ValkeyServer, namespace: str
 ) -> None:
-    leader, successor, third = join(3, at=server, ttl=TTL, poll_interval=POLL, on_lost="finish")
+    (leader,) = join(at=server, **BRIEF, on_lost="finish")
+    successor, third = join(2, at=server, **STEADY)
     stopped = leader.leads()
-    call = successor.waits()
     leader.worker.stop()
-    call.begins()
+    call = successor.calls()
+    assert call.begins()
     waiting = third.waits()
 
     # While the successor is at work, the one that was stopped comes with its result.
@@ -38,11 +43,12 @@ def test_after_a_stop_the_successors_result_stands_and_the_late_commit_is_refuse
 def test_after_a_stop_a_late_commit_does_not_replace_an_outcome(
     join: Join, server: ValkeyServer, namespace: str
 ) -> None:
-    leader, successor, third = join(3, at=server, ttl=TTL, poll_interval=POLL, on_lost="finish")
+    (leader,) = join(at=server, **BRIEF, on_lost="finish")
+    successor, third = join(2, at=server, **STEADY)
     stopped = leader.leads()
-    call = successor.waits()
     leader.worker.stop()
-    call.begins()
+    call = successor.calls()
+    assert call.begins()
     waiting = third.waits()
     call.finishes("the successor's")
     assert (call.returns(), waiting.returns()) == ("the successor's", "the successor's")
@@ -57,11 +63,12 @@ def test_after_a_stop_a_late_commit_does_not_replace_an_outcome(
 def test_after_a_stop_work_is_cancelled_and_its_call_gets_the_successors_result(
     join: Join, server: ValkeyServer
 ) -> None:
-    leader, successor = join(2, at=server, ttl=TTL, poll_interval=POLL)
+    # It is to have its lease still when it is stopped.
+    (leader,), (successor,) = join(at=server, ttl=1.5), join(at=server, **STEADY)
     stopped = leader.leads()
-    call = successor.waits()
     leader.worker.stop()
-    call.begins()
+    call = successor.calls()
+    assert call.begins()
 
     leader.worker.resume()
     assert stopped.answer() == "busy"
@@ -74,12 +81,13 @@ def test_after_a_stop_work_is_cancelled_and_its_call_gets_the_successors_result(
 def test_after_its_event_loop_was_blocked_a_leaders_late_commit_is_refused(
     join: Join, server: ValkeyServer, tmp_path: Path
 ) -> None:
-    leader, successor = join(2, at=server, ttl=TTL, poll_interval=POLL, on_lost="finish")
+    (leader,) = join(at=server, **BRIEF, on_lost="finish")
+    (successor,) = join(at=server, **STEADY)
     blocked = leader.leads()
-    call = successor.waits()
     release = tmp_path / "release"
     blocked.finishes("late", blocked_until=str(release))
-    call.begins()
+    call = successor.calls()
+    assert call.begins()
     release.touch()
     assert blocked.returns() == "late"
     assert leader.counts()["fenced"] == 1
