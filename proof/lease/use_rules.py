@@ -37,7 +37,8 @@ def a_call_is_given_nothing_that_an_invalidation_has_overtaken(seen: LeaseEviden
 def a_call_is_given_nothing_of_a_flight_that_was_forgotten(seen: LeaseEvidence) -> Findings:
     """Check that as long as its work goes on later calls get what began later.
 
-    It goes on also when its time is over, and it has landed, if the work ignores that.
+    It goes on also when its time is over, and it has landed, if the work ignores that. But if it
+    only waited for another process, what that does may be joined from then on.
     """
     for each in seen.history.forgets:
         in_the_air = [
@@ -54,6 +55,7 @@ def a_call_is_given_nothing_of_a_flight_that_was_forgotten(seen: LeaseEvidence) 
                 and (call.process, call.plan.key) == (each.process, each.key)
                 and one.began.tick < each.when.tick < call.made.tick
                 and any(call.made.tick < part.ended.tick for part in in_the_air)
+                and (each.process.plan.flight_timeout is None or one.part in in_the_air)
             ):
                 yield 26, f"{call} was made after forget, and got what {one} began before"
 
