@@ -203,6 +203,8 @@ class Coalescer(Decorating[K, V], Owning):
         :raises TooManyWaitersError: if ``max_waiters`` calls wait for the flight already
         :raises DeadlockError: if the flight whose work makes this call would wait for itself
         :raises FlightCancelledError: if the flight was cancelled, though not by its waiters leaving
+        :raises RemoteFlightError: with ``across``, if the function failed in another process
+        :raises LeaseUnavailableError: with ``across``, see `Lease.execute`
         :raises anyio.ClosedResourceError: if the coalescer is closing or closed
         :raises RuntimeError: if it was never opened, or was opened in another event loop or thread
         :raises TypeError: if the key is unhashable, or another argument is of the wrong type

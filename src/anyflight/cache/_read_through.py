@@ -211,7 +211,7 @@ class ReadThroughCache(Writing[K, V]):
 
         A value that is kept and may be served is returned at once; that is no checkpoint. Else this
         call waits for a flight, as in :meth:`Coalescer.execute`, and what is said there of the
-        function, of cancellation and of errors holds.
+        function, of cancellation and of errors, those of other processes too, holds.
 
         Of the calls that share a flight, the function, the arguments and the tags of the one that
         started it are used: so give those of a key alike. The function of a call that is answered

@@ -48,6 +48,7 @@ class Writing(Generic[K, V]):
         under way, and stores the value; then memory.
 
         :raises Exception: what the store raised, which then may have the old value still
+        :raises LeaseUnavailableError: the same with ``across``: the other processes were not told
         :raises anyio.ClosedResourceError: if the cache is closed
         :raises RuntimeError: as `get`; outside of a task, too
         :raises TypeError: if an argument is of the wrong type
@@ -71,6 +72,7 @@ class Writing(Generic[K, V]):
         told, and forget it too; else a value stays there until it expires.
 
         :raises Exception: what the store raised, which then may have the old value still
+        :raises LeaseUnavailableError: the same with ``across``: the other processes were not told
         :raises anyio.ClosedResourceError: if the cache is closed
         :raises RuntimeError: as `get`; outside of a task, too
         :raises TypeError: if the key is unhashable

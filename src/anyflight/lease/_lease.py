@@ -52,13 +52,17 @@ class Lease(Generic[K]):
     What is promised is efficiency: usually one execution, never a wait for a process or a server
     that is gone, never a result that is older than the call may use. It is not mutual exclusion. If
     the process that holds a lease is stopped for longer than ``ttl``, or the server loses its data,
-    two executions overlap; see `fencing_number` for work that must know. And no circle is seen but
-    that of work which would wait for its own key: where work for one key asks for another, in
-    whatever process, let the keys have an order, or bound the calls by a timeout.
+    two executions overlap; see `fencing_number` for work that must know.
+
+    Only work that would wait for its own key gets a :exc:`DeadlockError`. If work for one key calls
+    for another, always go through keys in the same order, or give the calls a timeout; otherwise
+    two processes can wait for each other for ever.
 
     Open it with ``async with``, as a :class:`Coalescer`, before those that use it: the block owns
     the subscription and the renewals. On leaving it normally, new calls are refused, and those that
-    go on are waited for.
+    go on are waited for. If it is cancelled, or left by an error, calls that wait for others get a
+    :exc:`FlightCancelledError`; work that runs goes on, but its lease is renewed no more.
+    It may be made before a process is forked, if it is opened afterwards.
 
     :param store: the server
     :param ttl: how many seconds a lease lasts unless it is renewed, which is done after a third of
@@ -181,12 +185,15 @@ class Lease(Generic[K]):
         :raises Exception: what the function raised here
         :raises RemoteFlightError: if it failed in another process
         :raises DeadlockError: if this call is made by the work that it would wait for
-        :raises LeaseUnavailableError: if the server cannot be asked and this is not to be passed
-            over
+        :raises LeaseUnavailableError: if the server cannot be asked, and ``on_unreachable`` is
+            ``"raise"``. Its cause is the client's error, if this call has asked
+        :raises FlightCancelledError: if the block of the lease is cancelled, or left by an error,
+            while this call waits for another
         :raises anyio.ClosedResourceError: if the lease is closing or closed
         :raises RuntimeError: if it was never opened, or was opened in another event loop or thread
         :raises TypeError: if the key has no string to be named by, or an argument is of the wrong
             type
+        :raises ValueError: if UTF-8 has no bytes for that string
         """
         check_callable(func, "func")
         core = self.core
@@ -205,6 +212,7 @@ class Lease(Generic[K]):
         :raises anyio.ClosedResourceError: if the lease is closing or closed
         :raises RuntimeError: as `execute`
         :raises TypeError: as `execute`
+        :raises ValueError: as `execute`
         """
         await self.core.asking.invalidate(key)
 

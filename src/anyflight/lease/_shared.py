@@ -41,7 +41,7 @@ class Shared:
         """Return the outcome of an epoch that brought this value."""
         limit = self.settings.max_value_bytes
         try:
-            encoded: object = terms.codec.encode(value)
+            encoded = cast("object", terms.codec.encode(value))
             body = (
                 encoded if isinstance(encoded, bytes) else bytes(memoryview(cast("Any", encoded)))
             )

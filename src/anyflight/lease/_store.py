@@ -128,10 +128,11 @@ Hear: TypeAlias = Callable[[Notice], None]
 class LeaseStore(Protocol):
     """A server that all processes share, or what stands for one.
 
-    Each method but `listen` and `keys` is one transition, done in one step on the server, by the
-    server's clock. Keys are strings, encoded. All times are durations in seconds. Whatever a method
-    raises, but :exc:`LeaseConfigurationError`, says that the server could not be asked: then the
-    transition may have happened, or not. :exc:`RequestRefusedError` says so of that request only.
+    Each method but `check`, `listen`, `keys` and `tag` is one transition, done in one step on the
+    server, by the server's clock; of `tag` each tag is. Keys are strings, encoded. All times are
+    durations in seconds. Whatever a method raises, but :exc:`LeaseConfigurationError`, says that
+    the server could not be asked: then the transition may have happened, or not.
+    :exc:`RequestRefusedError` says so of that request only.
     """
 
     async def check(self) -> None:

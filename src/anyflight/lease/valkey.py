@@ -55,7 +55,7 @@ class ValkeyLease(Lease[K]):
     :param namespace: what the keys on the server begin with, after ``anyflight:``, and the name of
         the channel. Leases of the same namespace share executions, so they must mean the same by
         the same key, and have the same codec. Letters, digits and ``_.-``
-    :param ttl: as for all others, see :class:`Lease`
+    :param ttl: this and all other options: see :class:`Lease`
     """
 
     def __init__(  # noqa: PLR0913 - as for `Lease`
