@@ -25,7 +25,7 @@ from proof.lease.programs import random_lease_program
 from proof.search import failures
 from proof.trio_schedule import seeded_schedule
 
-SEEDS = 1000
+SEEDS = 2000
 PARTS = 5
 
 
