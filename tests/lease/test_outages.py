@@ -99,7 +99,7 @@ def test_a_leader_that_cannot_renew_its_lease_loses_it_and_runs_its_work_without
 def test_a_leader_keeps_its_lease_through_an_outage_that_is_shorter(
     join: Join, own_server: ValkeyServer, proxy: Proxy, namespace: str
 ) -> None:
-    (leader,), (waiter,) = join(at=proxy, **QUICK, ttl=3), join(at=own_server, **QUICK)
+    (leader,), (waiter,) = join(at=proxy, **QUICK, ttl=5), join(at=own_server, **QUICK)
 
     def ends() -> int:
         return int(own_server.command("HGET", f"anyflight:{namespace}:{KEY}", "u"))
