@@ -51,14 +51,16 @@ class News:
     """What is heard of a key while somebody asks about it, or waits.
 
     :ivar event: set by the next message
-    :ivar invalidated: whether the key has been invalidated meanwhile, as far as is known here
+    :ivar invalidated: whether the key has been invalidated meanwhile, or may have been
+    :ivar named: whether that is known of this very key, and not of all for want of a subscription
     """
 
-    __slots__ = ("event", "invalidated")
+    __slots__ = ("event", "invalidated", "named")
 
     def __init__(self) -> None:
         self.event = Event()
         self.invalidated = False
+        self.named = False
 
 
 class Hearing:
@@ -154,6 +156,7 @@ class Hearing:
         for waiting in self._waiting.values() if name is None else [self._waiting.get(name, ())]:
             for news in waiting:
                 news.invalidated = True
+                news.named = news.named or name is not None
         for listener in tuple(self.listeners):
             if name is None:
                 listener.interrupted()

@@ -128,7 +128,7 @@ class Participation(Generic[V]):
             self._since = self._since or answer.epoch
             self._shared.counters.won += 1
             held = Held(self._key, self._name, token, answer.epoch, finishes=finishes)
-            if news.invalidated:  # perhaps after it was won: the message may have overtaken that
+            if news.named:  # perhaps after it was won: the message may have overtaken that
                 held.doubted = held.began
             led = await self._lead(held, sent)
             if led is not None:
