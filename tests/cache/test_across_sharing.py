@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from anyflight.lease import MemoryStore
+from anyflight.lease import MemoryStore, Outcome, OutcomeKind
 from tests.cache.fleet import Member, fleet
 from tests.cache.getting import Source, fill, start_get
 from tests.support import CANCELLED, HandClock, Work, settle
@@ -34,6 +34,14 @@ class TestSharing:
         async with fleet(2) as (one, two):
             await fill(one.cache, "k", value)
             assert await two.get("k", Source()) == value
+
+    @pytest.mark.parametrize("body", [b"", b"nonsense", b"[60, 1, []]\n{", b'["60", 1, []]\n"old"'])
+    async def test_what_cannot_be_read_is_loaded_and_stored_anew(self, body: bytes) -> None:
+        store = MemoryStore()
+        await store.replace("k", "older", Outcome(0, OutcomeKind.STORED, body), keep=60)
+        async with fleet(2, store) as (one, two):
+            assert await one.get("k", Source()) == 1
+            assert await two.get("k", Source()) == 1
 
     async def test_a_hundred_processes_that_miss_at_once_run_one_execution(self) -> None:
         work = Work()

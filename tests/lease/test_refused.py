@@ -8,12 +8,14 @@ from typing import Any
 
 import coredis
 import pytest
+from anyio import create_task_group, fail_after, sleep
 
 from anyflight.lease import LeaseConfigurationError
 from anyflight.lease.valkey import ValkeyLease
 from servers.valkey import ValkeyServer, temporary_valkey
 from tests.lease.driving import Join
 from tests.lease.proxy import Proxy
+from tests.lease.workers import PATIENCE
 
 USERS = {
     "reader": ("~*", "&*", "+@read", "+@connection", "+info"),
@@ -100,6 +102,38 @@ async def test_a_server_that_is_full_is_no_error_and_is_heard(
             assert int(own_server.command("PUBSUB", "NUMSUB", "anyflight:test")[-1]) == 1
     finally:
         own_server.command("CONFIG", "SET", "maxmemory", "0")
+
+
+async def test_a_server_that_is_busy_is_an_outage_and_no_error(
+    anyio_backend: object, own_server: ValkeyServer
+) -> None:
+    """It answers, but with an error, whatever it is asked."""
+    name, threshold = own_server.command("CONFIG", "GET", "busy-reply-threshold")
+    own_server.command("CONFIG", "SET", name, "1")
+
+    async def keep_busy() -> None:
+        async with coredis.Redis(host=own_server.host, port=own_server.port) as other:
+            with pytest.raises(coredis.exceptions.ResponseError):
+                await other.eval("while true do end")
+
+    async def is_busy() -> bool:
+        try:
+            await client.ping()
+        except coredis.exceptions.ResponseError:
+            return True
+        return False
+
+    async with coredis.Redis(host=own_server.host, port=own_server.port) as client:
+        async with create_task_group() as tasks:
+            tasks.start_soon(keep_busy)
+            with fail_after(PATIENCE):
+                while not await is_busy():
+                    await sleep(0.001)
+                async with ValkeyLease[str](client, namespace="test") as lease:
+                    assert await lease.execute("key", returns_a_value) == "value"
+                    assert lease.statistics().ran_unreachable == 1
+            await client.script_kill()
+    own_server.command("CONFIG", "SET", name, threshold)
 
 
 def test_a_password_that_is_changed_later_is_an_outage_and_no_error(join: Join) -> None:

@@ -279,10 +279,7 @@ class ValkeyStore:
 
 def _is_refusal(error: BaseException | None) -> bool:
     """Whether the server says that this user may not, rather than that it cannot now."""
-    if isinstance(error, AuthenticationError | AuthorizationError | UnknownCommandError):
-        return True
-    # Of what a script does itself the refusal has no code: the texts are Valkey's and Redis's.
-    return str(error).startswith(("ACL failure in script", "The user executing the script can't"))
+    return isinstance(error, AuthenticationError | AuthorizationError | UnknownCommandError)
 
 
 def _script(name: str) -> str:
