@@ -74,6 +74,23 @@ class Member(Process):
                 assert hearing._keys[self.lease.core.naming.name_of(key)] == key
 
 
+async def change(member: Member, way: str, *, value: str = "set") -> None:
+    """Invalidate the key "k", which has the tag "a", in one way or another.
+
+    :param value: for the way that sets one
+    """
+    cache = member.cache
+    match way:
+        case "invalidate":
+            await cache.invalidate("k")
+        case "invalidate_tag":
+            await cache.invalidate_tag("a")
+        case "clear":
+            await cache.clear()
+        case _:
+            await cache.set("k", value, tags=["a"])
+
+
 @asynccontextmanager
 async def fleet(
     number: int, store: LeaseStore | None = None, **options: Any

@@ -9,27 +9,13 @@ import pytest
 
 from anyflight import BatchLoader, ReadThroughCache
 from anyflight.lease import MemoryStore
-from tests.cache.fleet import Member, fleet
+from tests.cache.fleet import change, fleet
 from tests.cache.getting import Source, fill, start_call, start_get
 from tests.support import Work, settle
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("across_clock")]
 
 WAYS = ("invalidate", "invalidate_tag", "clear", "set")
-
-
-async def change(member: Member, way: str) -> None:
-    """Invalidate the key "k", which has the tag "a", in one way or another."""
-    cache = member.cache
-    match way:
-        case "invalidate":
-            await cache.invalidate("k")
-        case "invalidate_tag":
-            await cache.invalidate_tag("a")
-        case "clear":
-            await cache.clear()
-        case _:
-            await cache.set("k", "set", tags=["a"])
 
 
 def kept(store: MemoryStore) -> set[str]:

@@ -18,7 +18,7 @@ from anyio.abc import TaskGroup
 
 from anyflight.lease import MemoryStore, Notice
 from proof.trio_schedule import seeded_schedule
-from tests.cache.fleet import Member
+from tests.cache.fleet import Member, change
 from tests.lease.leasing import GatedStore
 
 T = TypeVar("T")
@@ -123,16 +123,8 @@ class Scene:
 
     async def change(self) -> None:
         await self.steps.wait("two writes")
-        self.database, cache = "new", self.members[1].cache
-        match self.way:
-            case "invalidate":
-                await cache.invalidate("k")
-            case "invalidate_tag":
-                await cache.invalidate_tag("a")
-            case "clear":
-                await cache.clear()
-            case _:
-                await cache.set("k", "new", tags=["a"])
+        self.database = "new"
+        await change(self.members[1], self.way, value="new")
         self.ways[1].told = True
 
     async def run(self) -> list[str]:

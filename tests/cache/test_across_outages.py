@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from anyflight.lease import LeaseUnavailableError, MemoryStore, RequestRefusedError
-from tests.cache.fleet import Member, fleet
+from tests.cache.fleet import change, fleet
 from tests.cache.getting import Source, fill, start_call
 from tests.support import CANCELLED, HandClock, settle
 
@@ -59,20 +59,6 @@ WAYS = {
     "set": ("key 'k'", ["tag", "replace"]),
 }
 REQUESTS = [(way, request) for way, (_, requests) in WAYS.items() for request in requests]
-
-
-async def change(member: Member, way: str) -> None:
-    """Invalidate the key "k", which has the tag "a", in one way or another."""
-    cache = member.cache
-    match way:
-        case "invalidate":
-            await cache.invalidate("k")
-        case "invalidate_tag":
-            await cache.invalidate_tag("a")
-        case "clear":
-            await cache.clear()
-        case _:
-            await cache.set("k", "set", tags=["a"])
 
 
 class TestWriters:
