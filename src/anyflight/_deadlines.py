@@ -16,7 +16,7 @@ from anyio import (
     sleep_until,
 )
 
-from ._owner import Owner, Phase
+from ._owner import LOOK_AGAIN, WATCHED, Owner, Phase
 
 T = TypeVar("T", bound=Hashable)
 
@@ -75,15 +75,22 @@ class Deadlines(Generic[T]):
 
     async def _keep(self) -> None:
         cancelled = get_cancelled_exc_class()
+        watched = -math.inf
         while self._due:
             try:
+                watching = current_time() < watched
+                latest = current_time() + LOOK_AGAIN if watching else math.inf
                 # No name for anything in here: this frame may live for hours after its end.
-                await sleep_until(next(iter(self._due.values())))
+                await sleep_until(min(next(iter(self._due.values())), latest))
+                if watching and self._owner.is_abandoned():
+                    break
             except cancelled:
                 # None is let out: on asyncio, a stray one would end the whole group.
-                # But if nobody will ever cancel this, the end of the event loop waits for it.
-                if current_effective_deadline() == -math.inf or self._owner.is_abandoned():
+                # But if the owner ends as well, and nobody closes it, all tasks are cancelled, and
+                # the end of the event loop waits for this.
+                if current_effective_deadline() == -math.inf:
                     break
+                watched = current_time() + WATCHED
             else:
                 self._expire_due()
         if not self._due:

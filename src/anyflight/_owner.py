@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ("Owner", "Phase")
+__all__ = ("LOOK_AGAIN", "WATCHED", "Owner", "Phase")
 
 from collections.abc import Coroutine
 from contextvars import Context, copy_context
 from enum import Enum, auto
 from sys import get_asyncgen_hooks
-from typing import Any
+from typing import Any, Final
 
 from anyio import (
     ClosedResourceError,
@@ -33,6 +33,11 @@ class Phase(Enum):
 
 
 NOWHERE = object()
+
+#: For how many seconds a task that was cancelled, and not by its owner, looks whether that has
+#: ended without closing, as when an event loop ends and cancels all tasks; and how often.
+WATCHED: Final = 1.0
+LOOK_AGAIN: Final = 0.05
 
 
 class Owner:

@@ -10,7 +10,7 @@ import pytest
 
 from anyflight import ReadThroughCache
 from anyflight.lease import MemoryStore
-from tests.cache.fleet import fleet
+from tests.cache.fleet import Member, fleet
 from tests.cache.getting import Source, start_get
 from tests.support import HandClock, Work, settle
 
@@ -150,3 +150,29 @@ async def test_one_that_utf_8_has_no_bytes_for_is_refused_and_is_no_outage(acros
             await cache.get("k", Source(), tags=["\ud800"])
         await cache.invalidate_tag("ä")
         assert one.counts.failures == 0
+
+
+async def test_they_are_given_by_calls_that_go_on_while_the_lease_is_closed(
+    across_clock: HandClock,
+) -> None:
+    work, store = Work(), MemoryStore()
+    async with fleet(1, store) as (two,), anyio.create_task_group() as tasks:
+        one, close = Member(store), anyio.Event()
+
+        async def hold_open() -> None:
+            async with one.lease:
+                await close.wait()
+
+        tasks.start_soon(hold_open)
+        await settle()
+        async with one.cache:
+            other = await start_get(tasks, two.cache, "k", work, 1)
+            mine = await start_get(tasks, one.cache, "k", work, 2, tags=["a"])
+            close.set()
+            await settle()
+            other.cancel()
+            await settle()
+            work.go.set()
+            await settle()
+            assert mine.value == 2
+    assert await store.tagged("a") == ["k"]

@@ -668,5 +668,30 @@ async def test_what_watches_deadlines_ends_with_the_event_loop_if_the_owner_was_
     for task in tasks:
         task.cancel()
     await settle()
+    clock.advance(0.05)
+    await settle()
     assert call.cancelled()
     assert all(task.done() for task in tasks)
+
+
+async def test_if_the_owner_is_there_still_deadlines_are_watched_to_their_end(
+    clock: HandClock, anyio_backend_name: str
+) -> None:
+    if anyio_backend_name == "trio":
+        return  # there, tasks cannot be cancelled from outside
+    work = Work()
+    async with (
+        Coalescer[str, int](flight_timeout=1.2) as coalescer,
+        anyio.create_task_group() as tasks,
+    ):
+        call = await start(tasks, coalescer, "k", work)
+        (keeper,) = [task for task in asyncio.all_tasks() if "deadlines" in task.get_name()]
+        keeper.cancel()
+        await settle()
+        for _ in range(23):
+            clock.advance(0.05)
+            await settle()
+        assert call.outcome is PENDING
+        clock.advance(0.06)
+        await settle()
+        assert isinstance(call.outcome, FlightTimeoutError)

@@ -177,6 +177,29 @@ async def test_work_that_begins_in_a_context_of_other_work_keeps_none_that_has_e
         end.set()
 
 
+alive: weakref.WeakSet[BaseException] = weakref.WeakSet()
+
+
+class Refused(ConnectionError):
+    def __init__(self) -> None:
+        alive.add(self)
+
+
+@pytest.mark.parametrize("method", ["check", "listen"])
+async def test_an_attempt_to_subscribe_that_fails_leaves_nothing(
+    clock: HandClock, method: str
+) -> None:
+    process = Process(MemoryStore())
+    process.store.fails[method] = Refused
+    with without_collector():
+        async with process:
+            for _ in range(5):
+                clock.advance(1)
+                await settle()
+        assert process.counts.failures >= 5
+        assert len(alive) == 0
+
+
 async def test_a_lease_that_is_closed_can_go() -> None:
     lease = Lease[str](MemoryStore())
     async with lease:

@@ -86,6 +86,7 @@ class SharedTier(Barring):
         :param by: who keeps it in memory, and so is not told of an invalidation
         """
         asking = self._core.asking
+        await self._core.owner.admit()
         if stored.tags:
             await asking.tag(key, stored.tags, keep + ALLOWANCE)
         await asking.replace(key, stored, self._terms, keep=keep, by=by)

@@ -57,8 +57,7 @@ class Asking:
         return await self._ask(shared.requests.beginning, read, key, about)
 
     async def tag(self, key: Hashable, tags: frozenset[str], keep: float) -> None:
-        """Give a key these tags, for so many seconds."""
-        await self._shared.owner.admit()
+        """Give a key these tags, for so many seconds; also for a call that takes part already."""
         tag = partial(self._shared.store.tag, self._naming.name_of(key), tags, keep=keep)
         await self._ask_anyway(tag, key, _about(key))
 

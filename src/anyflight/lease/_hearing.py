@@ -25,6 +25,8 @@ from anyio import (
     sleep,
 )
 
+from anyflight._owner import LOOK_AGAIN, WATCHED
+
 from ._errors import LeaseConfigurationError
 from ._requests import Requests
 from ._settings import Settings
@@ -210,11 +212,11 @@ class Hearing:
 
     async def _ends(self, is_abandoned: Callable[[], bool]) -> bool:
         """Whether who would cancel this has ended, or does so soon: all may be cancelled now."""
-        end = current_time() + self._settings.retry_interval
+        end = current_time() + WATCHED
         while not is_abandoned():
             if current_time() >= end:
                 return False
-            await sleep(FIRST_PAUSE)
+            await sleep(LOOK_AGAIN)
         return True
 
     async def _subscribe(self) -> None:
@@ -240,6 +242,7 @@ class Hearing:
                 self._requests.failed(error, str(error))
             elif self._live_since is None:
                 self._refused(error)
+            del error  # whose traceback leads to this frame
 
     def _refused(self, error: Exception) -> None:
         """Take note that a server that answers takes no subscription; warn of the second time.
