@@ -76,7 +76,7 @@ class Across(Generic[K]):
             return True
         # One that has landed at its deadline may have left work behind, which has the lease.
         return any(
-            held.given_up or held.flight in self._forgotten for held in self._core.running(name)
+            held.given_up or held.is_of(self._forgotten) for held in self._core.running(name)
         )
 
     def detach(self, flight: LedFlight) -> None:

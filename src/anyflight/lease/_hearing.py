@@ -108,7 +108,7 @@ class Hearing:
         self.listeners: WeakSet[Listener] = WeakSet()
         #: Whose invalidations are told of without a message. Another each time that this is opened:
         #: by several processes, if they were forked when it had been made.
-        self.origin = ""
+        self.origin: str = ""
         #: Since when there is a subscription, None if there is none.
         self._live_since: float | None = None
         #: How often one was refused by a server that answers, since there was one.

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ("Held", "Holdings", "fencing_number", "held_here", "holding")
 
 import math
-from collections.abc import Generator, Hashable
+from collections.abc import Container, Generator, Hashable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
@@ -14,7 +14,6 @@ from anyio import CancelScope, current_time
 
 from anyflight._deadlines import Deadlines
 from anyflight._deadlock import flying
-from anyflight._led_flight import LedFlight
 from anyflight._owner import Owner
 
 from ._requests import Requests, Unreachable
@@ -56,37 +55,36 @@ class Held:
     def __init__(
         self, key: Hashable, name: str, token: str = "", epoch: int = 0, *, finishes: bool = True
     ) -> None:
-        self.key = key
-        self.name = name
-        self.token = token
+        self.key: Hashable = key
+        self.name: str = name
+        self.token: str = token
         #: The fencing number. 0: the work runs without a lease.
-        self.epoch = epoch
+        self.epoch: int = epoch
         #: Whether the work goes on if the lease is lost.
-        self.finishes = finishes
-        self.scope = CancelScope()
+        self.finishes: bool = finishes
+        self.scope: CancelScope = CancelScope()
         #: When the last request that was confirmed was sent. Renewals may overtake each other.
-        self.confirmed = -math.inf
+        self.confirmed: float = -math.inf
         self._flight = flying.get(None)
-        self.began = current_time()
+        self.began: float = current_time()
         #: When an invalidation of the key was heard of that the lease may not have outlived: so if
         #: it is not there any more, nobody need have taken it over, for it was voided.
         self.doubted: float | None = None
         #: Whether its key was invalidated from here since, so that another may have the lease.
-        self.voided = False
+        self.voided: bool = False
         #: Whether the work has ended.
-        self.ended = False
+        self.ended: bool = False
         #: What was held when the work began that led to this.
         self.outer: Held | None = None
 
-    @property
-    def flight(self) -> LedFlight | None:
-        """The flight whose work this is, if it is that of one."""
-        return None if self._flight is None else self._flight()
+    def is_of(self, flights: Container[object]) -> bool:
+        """Whether this is the work of one of these flights."""
+        return self._flight is not None and self._flight() in flights
 
     @property
     def given_up(self) -> bool:
         """Whether the flight has landed, at its deadline, and the work ignores its cancellation."""
-        flight = self.flight
+        flight = None if self._flight is None else self._flight()
         return flight is not None and flight.outcome is not None
 
 
