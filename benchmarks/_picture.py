@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -12,29 +11,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from benchmarks import scale
 from benchmarks._document import Document
+from benchmarks._style import GREY, STYLE
 from benchmarks._tables import NAMES
 
 # Of Okabe and Ito: told apart with every kind of colour vision, and in grey.
 COLOURS = {"asyncio": "#0072b2", "uvloop": "#009e73", "trio": "#d55e00"}
-INK, GREY = "#222222", "#555555"
-
-# Any: matplotlib types the keys as one long list of literals.
-STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the picture looks the same everywhere
-    "font.size": 11,
-    "axes.edgecolor": "#999999",
-    "axes.grid": True,
-    "axes.labelcolor": INK,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "grid.color": "#e2e2e2",
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "lines.linewidth": 2,
-    "lines.markersize": 5,
-    "svg.hashsalt": "anyflight",  # equal figures give an equal file
-}
 EACH: dict[scale.Kind, str] = {"keys": "key in flight", "waiters": "waiter"}
 
 

@@ -23,6 +23,7 @@ FLOORS = {
     "_checks": 0,
     "_errors": 0,
     "_events": 0,
+    "_first_warning": 0,
     "_in_context": 0,
     "_isolation": 0,
     "_observer": 0,

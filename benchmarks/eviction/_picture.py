@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from benchmarks._picture import GREY, STYLE
+from benchmarks._style import GREY, STYLE
 from benchmarks.eviction._document import Document
 from benchmarks.eviction.contestants import LRU, OURS
 from benchmarks.eviction.hit_ratios import Cell

@@ -13,38 +13,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from benchmarks._style import GREY, STYLE
 from proof.lease.crowd import Crowd
 from proof.lease.crowd_figures import COMMON, PROCESSES, Seen
 from proof.lease.crowd_theory import expected
 
 # Of Okabe and Ito: told apart with every kind of colour vision.
 ALONE, LEASED, REQUESTS, MESSAGES = "#d55e00", "#0072b2", "#0072b2", "#009e73"
-INK, GREY = "#222222", "#555555"
-
-# Any: matplotlib types the keys as one long list of literals.
-STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the picture looks the same everywhere
-    "font.size": 11,
-    "axes.edgecolor": "#999999",
-    "axes.grid": True,
-    "axes.labelcolor": INK,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "grid.color": "#e2e2e2",
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "lines.linewidth": 2,
-    "lines.markersize": 6,
-    "svg.hashsalt": "anyflight",  # equal figures give an equal file
-}
 CURVE = sorted({round(10 ** (step / 20)) for step in range(61)})
 """Numbers of processes for a curve."""
 
 
 def draw(seen: Seen, lasts: float, folder: Path) -> None:
     """Write `fleet-size.png` and `fleet-size.svg` into a folder."""
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context({**STYLE, "lines.markersize": 6}):
         figure = compose(seen, replace(COMMON, lasts=lasts))
         figure.savefig(folder / "fleet-size.png", dpi=150)
         figure.savefig(folder / "fleet-size.svg", metadata={"Date": None})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from anyio import Event, current_time, fail_after, move_on_after
@@ -113,33 +115,28 @@ def _without_a_margin(_margin: Any) -> Any:
     return 0
 
 
-def _give_up_when_cancelled(_ask: Any) -> Any:
-    async def faulty(self: Any, request: Any) -> Any:
-        self._counters.requests += 1
-        try:
-            with fail_after(self._settings.request_timeout):
-                answer = await request
-        except Exception as exc:
-            self.failed(exc)
-            raise Unreachable from exc
-        self.succeeded()
-        return answer
+def _within(limit: Callable[[Any], AbstractContextManager[object]]) -> Any:
+    """Let a request be waited for in this scope, which is not shielded."""
 
-    return faulty
+    def make(_ask: Any) -> Any:
+        async def faulty(self: Any, request: Any) -> Any:
+            self._counters.requests += 1
+            try:
+                with limit(self):
+                    answer = await request
+            except Exception as exc:
+                self.failed(exc)
+                raise Unreachable from exc
+            self.succeeded()
+            return answer
+
+        return faulty
+
+    return make
 
 
-def _wait_for_the_server_for_ever(_ask: Any) -> Any:
-    async def faulty(self: Any, request: Any) -> Any:
-        self._counters.requests += 1
-        try:
-            answer = await request
-        except Exception as exc:
-            self.failed(exc)
-            raise Unreachable from exc
-        self.succeeded()
-        return answer
-
-    return faulty
+_give_up_when_cancelled = _within(lambda self: fail_after(self._settings.request_timeout))
+_wait_for_the_server_for_ever = _within(lambda _self: nullcontext())
 
 
 def _try_always(_take_try: Any) -> Any:

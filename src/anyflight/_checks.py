@@ -16,6 +16,7 @@ __all__ = (
     "check_timeout",
     "checked_keys",
     "checked_number",
+    "has_utf8",
     "not_awaitable",
     "not_mapping",
 )
@@ -157,6 +158,16 @@ def check_instance(value: object, argument: str, kind: type) -> None:
         # With their modules: anyio and Trio have a class of the same name, for one.
         wanted, given = _full_name(kind), _full_name(type(value))
         raise TypeError(f"{argument} must be of type {wanted}, not an object of type {given}{hint}")
+
+
+def has_utf8(text: str) -> bool:
+    """Whether UTF-8 has bytes for a string, as it has none for a lone surrogate."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return False
+    return True
 
 
 def not_awaitable(func: object, result: object) -> TypeError:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from anyflight._checks import check_exceptions, check_instance, checked_number
+from anyflight._checks import check_exceptions, check_instance, checked_number, has_utf8
 from anyflight._errors import shortened
 
 from ._store import StoredValue
@@ -77,8 +77,5 @@ def check_tag(tag: object) -> None:
     """Raise unless ``tag`` is a string, and one that UTF-8 has bytes for."""
     if not isinstance(tag, str):
         raise TypeError(f"a tag must be a string, not an object of type {type(tag).__qualname__}")
-    if not tag.isascii():
-        try:
-            tag.encode()
-        except UnicodeEncodeError:
-            raise ValueError(f"UTF-8 has no bytes for tag {shortened(tag)}") from None
+    if not has_utf8(tag):
+        raise ValueError(f"UTF-8 has no bytes for tag {shortened(tag)}")

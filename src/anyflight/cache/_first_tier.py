@@ -61,8 +61,7 @@ class FirstTier:
         if not self.generations.overtake(ticket):
             self.counters.kept_out += 1
             return False
-        now = self.now()
-        self.memory.put(ticket.key, self.lifetimes.entry(stored, now), now)
+        self._put(ticket.key, stored)
         return True
 
     def replace(self, ticket: Ticket, stored: StoredValue[Any]) -> None:
@@ -74,10 +73,13 @@ class FirstTier:
         holds = self.generations.holds(ticket)
         self.drop(ticket.key)
         if holds:
-            now = self.now()
-            self.memory.put(ticket.key, self.lifetimes.entry(stored, now), now)
+            self._put(ticket.key, stored)
         else:
             self.counters.kept_out += 1
+
+    def _put(self, key: Hashable, stored: StoredValue[Any]) -> None:
+        now = self.now()
+        self.memory.put(key, self.lifetimes.entry(stored, now), now)
 
     def adopt(self, ticket: Ticket, stored: StoredValue[Any], *, instead: bool = False) -> None:
         """Keep a value of the store, unless that has been overtaken, or there is a later one.

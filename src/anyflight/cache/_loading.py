@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ("Loading", "Source", "called")
 
-import logging
 from collections.abc import Awaitable, Callable, Hashable
 from inspect import isawaitable
 from typing import Any, TypeAlias
@@ -13,14 +12,13 @@ from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from anyflight._checks import not_awaitable
 from anyflight._errors import MissingKeyError, shortened
+from anyflight._first_warning import FirstWarning
 
 from ._first_tier import FirstTier
 from ._freshness import Entry, Freshness, freshness
 from ._generations import Ticket
 from ._second_tier import SecondTier
 from ._store import StoredValue
-
-logger = logging.getLogger("anyflight")
 
 #: A user's function, its arguments, and the tags that its value is to have.
 Source: TypeAlias = tuple[Callable[..., Awaitable[Any]], tuple[Any, ...], frozenset[str]]
@@ -32,13 +30,13 @@ class Loading:
     :param label: what to call the cache in messages
     """
 
-    __slots__ = ("_first", "_label", "_second", "_warned")
+    __slots__ = ("_first", "_label", "_second", "_warning")
 
     def __init__(self, first: FirstTier, second: SecondTier | None, label: str) -> None:
         self._first = first
         self._second = second
         self._label = label
-        self._warned = False
+        self._warning = FirstWarning()
 
     async def load(self, key: Hashable, source: Source) -> Any:
         """Return the value for the calls of a key, from the store or from its source."""
@@ -157,12 +155,8 @@ class Loading:
         self._first.pause(key, entry)
         if not isinstance(error, Exception) or isinstance(error, MissingKeyError):
             return  # it was cancelled; or it is well, and there is no value any more
-        level = logging.DEBUG if self._warned else logging.WARNING
-        self._warned = True
-        logger.log(
-            level,
-            "%s: %s could not be refreshed, its value is served for as long as it may be; "
-            "more of this is logged as DEBUG",
+        self._warning.give(
+            "%s: %s could not be refreshed, its value is served for as long as it may be",
             self._label,
             shortened(key),
             exc_info=error,

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 __all__ = ("SecondTier",)
 
-import logging
 from collections.abc import Hashable
 from typing import Any, Final
 
 from anyio import move_on_after
 
 from anyflight._errors import shortened
+from anyflight._first_warning import FirstWarning
 
 from ._barring import Barring
 from ._checks import checked_stored
 from ._statistics import Counters
 from ._store import CacheStore, StoredValue
-
-logger = logging.getLogger("anyflight")
 
 #: How many seconds a flight that was cancelled takes at most to delete what it should not have
 #: stored.
@@ -30,14 +28,14 @@ class SecondTier(Barring):
     :param label: what to call the cache in messages
     """
 
-    __slots__ = ("_counters", "_label", "_warned", "store")
+    __slots__ = ("_counters", "_label", "_warning", "store")
 
     def __init__(self, store: CacheStore[Any, Any], label: str, counters: Counters) -> None:
         super().__init__()
         self.store = store
         self._label = label
         self._counters = counters
-        self._warned = False
+        self._warning = FirstWarning()
 
     async def read(self, key: Hashable) -> StoredValue[Any] | None:
         """Return what is stored, if anything, and if the store can say."""
@@ -78,12 +76,8 @@ class SecondTier(Barring):
     def _failed(self, method: str, key: Hashable) -> None:
         """Count an error of the store; warn of the first, for the others will be alike."""
         self._counters.store_errors += 1
-        level = logging.DEBUG if self._warned else logging.WARNING
-        self._warned = True
-        logger.log(
-            level,
-            "%s: the store failed in %s of %s, and the cache goes on without it; "
-            "more of this is logged as DEBUG",
+        self._warning.give(
+            "%s: the store failed in %s of %s, and the cache goes on without it",
             self._label,
             method,
             shortened(key),

@@ -49,17 +49,17 @@ class Asking:
 
         :raises LeaseUnavailableError: if the server cannot be asked, or is to be left in peace
         """
-        shared, about = self._shared, _about(key)
+        shared = self._shared
         await shared.owner.admit()
         if not shared.requests.take_try():
-            raise unavailable(key, about, None)
+            raise unavailable(key, None)
         read = partial(shared.store.read, self._naming.name_of(key))
-        return await self._ask(shared.requests.beginning, read, key, about)
+        return await self._ask(shared.requests.beginning, read, key)
 
     async def tag(self, key: Hashable, tags: frozenset[str], keep: float) -> None:
         """Give a key these tags, for so many seconds; also for a call that takes part already."""
         tag = partial(self._shared.store.tag, self._naming.name_of(key), tags, keep=keep)
-        await self._ask_anyway(tag, key, _about(key))
+        await self._ask_anyway(tag, key)
 
     async def invalidate(self, key: Hashable) -> None:
         """Do as `Lease.invalidate`; those here are told at the end."""
@@ -145,26 +145,22 @@ class Asking:
     ) -> None:
         held = self._shared.holdings.of(name).copy()
         try:
-            await self._ask_anyway(request, key, _about(name if key is None else key))
+            await self._ask_anyway(request, key, f"key {shortened(name)}" if key is None else "")
         finally:
             self._shared.hearing.tell(name, but=by)
         for each in held:
             each.voided = True
 
     async def _ask_anyway(
-        self, request: Callable[[], Awaitable[T]], key: Hashable, about: str
+        self, request: Callable[[], Awaitable[T]], key: Hashable, about: str = ""
     ) -> T:
         """Return the answer to a request that must not be passed over."""
         return await self._ask(self._shared.requests.ending, request, key, about)
 
     async def _ask(
-        self, turns: Semaphore, request: Callable[[], Awaitable[T]], key: Hashable, about: str
+        self, turns: Semaphore, request: Callable[[], Awaitable[T]], key: Hashable, about: str = ""
     ) -> T:
         try:
             return await self._shared.requests.ask_in_turn(turns, request)
         except Unreachable as exc:
-            raise unavailable(key, about, exc.__cause__) from exc.__cause__
-
-
-def _about(key: Hashable) -> str:
-    return f"key {shortened(key)}"
+            raise unavailable(key, exc.__cause__, about) from exc.__cause__

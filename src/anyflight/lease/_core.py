@@ -168,7 +168,7 @@ class Core:
             part.way = "given_up"
             raise
         finally:
-            setattr(counters, part.way, getattr(counters, part.way) + 1)
+            counters.add(part.way)
             counters.taking_part -= 1
             if self._idle is not None and not counters.taking_part:
                 self._idle.set()

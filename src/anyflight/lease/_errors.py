@@ -12,7 +12,7 @@ __all__ = (
 
 from collections.abc import Hashable
 
-from anyflight._errors import CoalescerError
+from anyflight._errors import CoalescerError, shortened
 
 
 class RemoteFlightError(CoalescerError):
@@ -56,12 +56,14 @@ class RequestRefusedError(Exception):
     """
 
 
-def unavailable(key: Hashable, about: str, cause: BaseException | None) -> LeaseUnavailableError:
+def unavailable(
+    key: Hashable, cause: BaseException | None, about: str = ""
+) -> LeaseUnavailableError:
     """Return the error for a request that was not answered, or not with what was asked for.
 
-    :param about: what it was about
     :param cause: why, if it is known
+    :param about: what it was about, if that was not the key
     """
     refused = isinstance(cause, RequestRefusedError)
     what = "refused a request" if refused else "could not be asked"
-    return LeaseUnavailableError(f"the server {what} about {about}", key)
+    return LeaseUnavailableError(f"the server {what} about {about or f'key {shortened(key)}'}", key)

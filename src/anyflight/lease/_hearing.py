@@ -251,7 +251,7 @@ class Hearing:
         """
         self._counters.failures += 1
         self._refusals += 1
-        if self._refusals != 2:  # noqa: PLR2004
+        if self._refusals != 2:  # noqa: PLR2004 - as said above
             return
         only = _only(error)
         detail = str(only)

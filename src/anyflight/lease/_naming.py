@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from anyflight._call_key import CallKey
+from anyflight._checks import has_utf8
 from anyflight._errors import shortened
 
 
@@ -41,10 +42,8 @@ class Naming:
             )
         name: object = key if encode is None else encode(key)
         if isinstance(name, str):
-            try:
-                name.encode()
-            except UnicodeEncodeError:
-                raise ValueError(f"UTF-8 has no bytes for key {shortened(key)}") from None
+            if not has_utf8(name):
+                raise ValueError(f"UTF-8 has no bytes for key {shortened(key)}")
             return str.__str__(name)  # of a subclass, the string that it is equal to
         if encode is None:
             raise TypeError(

@@ -34,7 +34,7 @@ from anyio import (
 )
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
-from anyflight._errors import FlightCancelledError, MissingKeyError, shortened
+from anyflight._errors import FlightCancelledError, MissingKeyError
 from anyflight._owner import Phase
 
 from ._errors import unavailable
@@ -180,7 +180,7 @@ class Participation(Generic[V]):
         """Wait for a message, for the end of the lease, or for the poll interval."""
         poll, counters = self._shared.settings.poll_interval, self._shared.counters
         pause = poll * random.uniform(0.5, 1)  # noqa: S311 - to spread the requests
-        end = max(remaining, 0) + poll * random.uniform(0, SPREAD)  # noqa: S311
+        end = max(remaining, 0) + poll * random.uniform(0, SPREAD)  # noqa: S311 - the same
         with move_on_after(min(pause, end)) as scope:
             await news.wait()
         if scope.cancelled_caught:
@@ -210,7 +210,7 @@ class Participation(Generic[V]):
 
     async def _unreachable(self, error: BaseException | None, orphan: str) -> Fetched:
         if self._shared.settings.on_unreachable == "raise":
-            raise unavailable(self._key, f"key {shortened(self._key)}", error) from error
+            raise unavailable(self._key, error) from error
         return await self._alone("ran_unreachable", orphan)
 
     async def _alone(self, way: str, orphan: str = "") -> Fetched:
@@ -234,7 +234,7 @@ class Participation(Generic[V]):
 
     async def _lead(self, held: Held, sent: float) -> Fetched | None:
         """Run the work under the lease; None if it lost that."""
-        holdings, counters = self._shared.holdings, self._shared.counters
+        holdings = self._shared.holdings
         end = LeaseEnd.RELEASED
         holdings.add(held, sent)
         try:
@@ -276,7 +276,7 @@ class Participation(Generic[V]):
             return Fetched(value, fenced=end is LeaseEnd.FENCED)
         finally:
             holdings.discard(held)
-            setattr(counters, end.value, getattr(counters, end.value) + 1)
+            self._shared.counters.add(end.value)
             self._tell(held, end)
 
     async def _commit(self, held: Held, outcome: Outcome, keep: float, *, wanted: bool) -> LeaseEnd:

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from anyio import Semaphore, current_time, fail_after
 
+from anyflight._first_warning import FirstWarning
 from anyflight._telling import Telling
 
 from ._errors import RequestRefusedError
@@ -47,7 +48,7 @@ class Requests:
         "_label",
         "_lost_at",
         "_next_try",
-        "_refused",
+        "_refusal",
         "_settings",
         "_telling",
         "_warned",
@@ -69,8 +70,7 @@ class Requests:
         #: Whether this outage was warned of, and when one was last.
         self._warned = False
         self._warned_at = -math.inf
-        #: Whether the server has refused a request.
-        self._refused = False
+        self._refusal = FirstWarning()
         #: Turns to be waited for before a request, so that what is waited for after it is the
         #: server, and not this process's own requests. Who ends a lease does not wait for those
         #: who want one.
@@ -130,7 +130,11 @@ class Requests:
                 answer = await request
         except RequestRefusedError as exc:  # of others it says nothing
             self._counters.failures += 1
-            self._warn_of(exc)
+            self._refusal.give(
+                "%s: the server refused a request (%s), and the call went on without it",
+                self._label,
+                exc,
+            )
             raise Unreachable from exc
         except Exception as exc:
             self.failed(exc)
@@ -170,18 +174,6 @@ class Requests:
             self._label,
             type(error).__qualname__,
             detail and f": {detail}",
-        )
-
-    def _warn_of(self, error: RequestRefusedError) -> None:
-        """Warn of the first request that was refused, for the others will be alike."""
-        level = logging.DEBUG if self._refused else logging.WARNING
-        self._refused = True
-        logger.log(
-            level,
-            "%s: the server refused a request (%s), and the call went on without it; more of this "
-            "is logged as DEBUG",
-            self._label,
-            error,
         )
 
     def succeeded(self) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 __all__ = ("Fetched", "Shared")
 
-import logging
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
 from anyflight._errors import shortened
+from anyflight._first_warning import FirstWarning
 from anyflight._owner import Owner
 from anyflight._telling import Telling
 
@@ -20,8 +20,6 @@ from ._requests import Requests
 from ._settings import Settings
 from ._statistics import Counters
 from ._store import LeaseStore, Outcome, OutcomeKind
-
-logger = logging.getLogger("anyflight")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +34,7 @@ class Shared:
     holdings: Holdings
     counters: Counters
     telling: Telling
+    refusal: FirstWarning = field(default_factory=FirstWarning)
 
     def outcome_of(self, key: Hashable, epoch: int, value: Any, terms: Terms) -> Outcome:
         """Return the outcome of an epoch that brought this value."""
@@ -55,12 +54,9 @@ class Shared:
 
     def refused(self, what: str, key: Hashable, error: Exception) -> None:
         """Count a value that cannot be shared, and warn of the first. Nothing of it is logged."""
-        level = logging.DEBUG if self.counters.refused else logging.WARNING
         self.counters.refused += 1
-        logger.log(
-            level,
-            "%s: could not %s the value of %s (%s), so the work is run wherever it is wanted; "
-            "more of this is logged as DEBUG",
+        self.refusal.give(
+            "%s: could not %s the value of %s (%s), so the work is run wherever it is wanted",
             self.owner.label,
             what,
             shortened(key),

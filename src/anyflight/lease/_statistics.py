@@ -105,6 +105,10 @@ class Counters:
     taking_part: int = 0
     holding: int = 0
 
+    def add(self, name: str) -> None:
+        """Count one more in the counter of this name."""
+        setattr(self, name, getattr(self, name) + 1)
+
     def statistics(self, *, reachable: bool) -> LeaseStatistics:
         """Return the counters as they are now."""
         return LeaseStatistics(**asdict(self), reachable=reachable)
