@@ -8,7 +8,7 @@ from typing import Any
 
 import coredis
 import pytest
-from anyio import create_task_group, fail_after, sleep
+from anyio import CancelScope, create_task_group, fail_after, sleep
 
 from anyflight.lease import LeaseConfigurationError
 from anyflight.lease.valkey import ValkeyLease
@@ -123,16 +123,23 @@ async def test_a_server_that_is_busy_is_an_outage_and_no_error(
             return True
         return False
 
-    async with coredis.Redis(host=own_server.host, port=own_server.port) as client:
+    async with (
+        coredis.Redis(host=own_server.host, port=own_server.port) as client,
+        coredis.Redis(host=own_server.host, port=own_server.port) as killer,
+    ):
+        await killer.ping()  # a server that is busy greets no new connection
         async with create_task_group() as tasks:
             tasks.start_soon(keep_busy)
-            with fail_after(PATIENCE):
-                while not await is_busy():
-                    await sleep(0.001)
-                async with ValkeyLease[str](client, namespace="test") as lease:
-                    assert await lease.execute("key", returns_a_value) == "value"
-                    assert lease.statistics().ran_unreachable == 1
-            await client.script_kill()
+            try:
+                with fail_after(PATIENCE):
+                    while not await is_busy():
+                        await sleep(0.001)
+                    async with ValkeyLease[str](client, namespace="test") as lease:
+                        assert await lease.execute("key", returns_a_value) == "value"
+                        assert lease.statistics().ran_unreachable == 1
+            finally:
+                with CancelScope(shield=True):
+                    await killer.script_kill()
     own_server.command("CONFIG", "SET", name, threshold)
 
 
